@@ -1,0 +1,49 @@
+"""Fashion-MNIST as NumPy arrays, from Debian's package ``dataset-fashion-mnist``."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+DEFAULT_FOLDER = "/usr/share/datasets/fashion-mnist"
+MEAN, STD = 0.2860, 0.3530
+CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """Read one gzip-compressed IDX file of unsigned bytes."""
+    with gzip.open(path) as stream:
+        content = stream.read()
+    dimensions = content[3]
+    shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def load(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of ``"train"`` (60,000) or ``"test"`` (10,000).
+
+    Returns
+    -------
+    images : float32, (n, 1, 28, 28), normalised to mean 0 and deviation 1
+    labels : int64, (n,)
+
+    The folder is Debian's, or the environment variable ``FASHION_MNIST``.
+    """
+    folder = Path(os.environ.get("FASHION_MNIST", DEFAULT_FOLDER))
+    prefix = {"train": "train", "test": "t10k"}[split]
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder}: no such folder; install the Debian package dataset-fashion-mnist "
+            "or set FASHION_MNIST to a folder with the four .gz files"
+        )
+    pixels = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")
+    labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")
+    images = ((pixels.astype(np.float32) / 255 - MEAN) / STD)[:, None]
+    return images, labels.astype(np.int64)

@@ -1,0 +1,56 @@
+"""The ResNet-20 of the benchmarks, as a MindSpore Cell."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import nn, ops
+
+WIDTHS = (32, 64, 128)
+BLOCKS_PER_STAGE = 3
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.SequentialCell:
+    return nn.SequentialCell(
+        nn.Conv2d(
+            inputs, outputs, kernel, stride, pad_mode="pad", padding=kernel // 2,
+            weight_init=ms.common.initializer.HeNormal(mode="fan_out", nonlinearity="relu"),
+        ),
+        nn.BatchNorm2d(outputs, momentum=0.9),
+    )  # fmt: skip
+
+
+class Block(nn.Cell):
+    """Two 3x3 convolutions and a shortcut, 1x1 where the shape changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = _convolution(inputs, outputs, 3, stride)
+        self.second = _convolution(outputs, outputs, 3, 1)
+        self.projects = stride != 1 or inputs != outputs
+        if self.projects:
+            self.shortcut = _convolution(inputs, outputs, 1, stride)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        y = self.second(ops.relu(self.first(x)))
+        if self.projects:
+            x = self.shortcut(x)
+        return ops.relu(y + x)
+
+
+class ResNet20(nn.Cell):
+    """(n, 1, 28, 28) images to (n, classes) logits; stride-2 stem, widths 32/64/128."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.stem = _convolution(1, WIDTHS[0], 3, 2)
+        blocks, inputs = [], WIDTHS[0]
+        for stage, outputs in enumerate(WIDTHS):
+            for index in range(BLOCKS_PER_STAGE):
+                blocks.append(Block(inputs, outputs, 2 if stage and index == 0 else 1))
+                inputs = outputs
+        self.blocks = nn.SequentialCell(blocks)
+        self.head = nn.Dense(inputs, classes)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        x = self.blocks(ops.relu(self.stem(x)))
+        return self.head(ops.mean(x, (2, 3)))

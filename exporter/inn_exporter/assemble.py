@@ -1,0 +1,192 @@
+"""Putting a bundle together: manifest and tensors (docs/bundle-format.md)."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from inn_runtime.axes import Axis
+from inn_runtime.bundle import METADATA_KEY, SOURCE_KEY, Bundle, MemoryStore, digest
+from inn_runtime.manifest import FORMAT_VERSION, Dimension, parse
+from safetensors.numpy import save
+
+from .calibrate import CalibratedSize
+from .graph import Graph
+from .lowering import LoweredGraph, LoweredWeight
+from .structure import Channels
+
+PRESETS = {"tiny": 0.25, "small": 0.5, "medium": 0.7, "large": 0.85, "full": 1.0}
+
+
+@dataclass
+class Draft:
+    """A bundle in the making: the manifest as JSON-ready values, and the tensors."""
+
+    manifest: dict[str, Any]
+    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def bundle(self, label: str) -> Bundle:
+        """The bundle as the runtime sees it."""
+        self.manifest["digests"] = {key: digest(array) for key, array in sorted(self.tensors.items())}
+        return Bundle(parse(json.loads(self._json()), label), MemoryStore(self.tensors), label)
+
+    def to_bytes(self) -> bytes:
+        """The `.inn` file."""
+        self.manifest["digests"] = {key: digest(array) for key, array in sorted(self.tensors.items())}
+        return save(self.tensors, {METADATA_KEY: self._json()})
+
+    def _json(self) -> str:
+        return json.dumps(self.manifest, separators=(",", ":"), allow_nan=False)
+
+
+def as_stored(values: np.ndarray, storage: str) -> np.ndarray:
+    """Values in the dtype in which they are stored: float32 for biases, and where float16 is too small.
+
+    A bias is a few bytes, and δ is worth nothing once it is rounded.
+    """
+    overflows = storage == "float16" and np.abs(values).max(initial=0.0) > np.finfo(np.float16).max
+    # C order: safetensors writes memory as it lies.
+    return np.ascontiguousarray(values, np.float32 if values.ndim == 1 or overflows else storage)
+
+
+def round_constants(graph: Graph, storage: str) -> Graph:
+    """The graph with its constants rounded as they will be stored."""
+    constants = {k: as_stored(v, storage).astype(np.float32) for k, v in graph.constants.items()}
+    return Graph(graph.name, graph.inputs, graph.outputs, graph.nodes, constants, graph.shapes)
+
+
+def assemble(
+    graph: Graph,
+    channels: Channels,
+    axes: Sequence[Axis],
+    lowered: LoweredGraph,
+    sizes: Mapping[float, CalibratedSize],
+    *,
+    storage: str,
+    align: int,
+    source: bytes,
+    labels: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    seed: int,
+) -> Draft:
+    """A bundle without its measured curve and self-check; ``sizes`` maps each size below 1 to its data."""
+    draft = Draft(
+        {
+            "format_version": FORMAT_VERSION,
+            "name": graph.name,
+            "producer": {
+                "innlite": version("innlite"),
+                "mindspore": version("mindspore"),
+                "python": platform.python_version(),
+                "date": date.today().isoformat(),
+            },
+            "inputs": [
+                {
+                    "name": name,
+                    "tensor": index,
+                    "shape": list(graph.shapes[name]),
+                    "preprocessing": preprocessing.get(name),
+                }
+                for name, index in zip(graph.inputs, lowered.inputs)
+            ],
+            "outputs": [
+                {"name": name, "tensor": index, "shape": list(graph.shapes[name])}
+                for name, index in zip(graph.outputs, lowered.outputs)
+            ],
+            "labels": list(labels),
+            "groups": [
+                {
+                    "name": group.name,
+                    "size": group.size,
+                    "kernel": axis.kernel,
+                    "quadrature": axis.quadrature,
+                    "members": list(group.members),
+                }
+                for group, axis in zip(channels.groups, axes)
+            ],
+            "quadratures": [
+                {"name": key.tensor if not key.part else f"{key.tensor}:{key.part}", "group": group}
+                for key, group in channels.quadratures
+            ],
+            "weights": [{"name": w.name, "dims": [_dimension(d) for d in w.dims]} for w in lowered.weights],
+            "tensors": lowered.tensors,
+            "nodes": lowered.nodes,
+            "macs": lowered.macs,
+            "align": align,
+            "sizes": [],
+            "presets": PRESETS,
+            "curve": {},
+            "check_seed": seed,
+        }
+    )
+    for weight in lowered.weights:
+        draft.tensors[f"weight/{weight.name}"] = as_stored(weight.values, storage)
+    for size, calibrated in sorted(sizes.items()):
+        draft.manifest["sizes"].append(_size(draft, lowered, channels, size, calibrated, storage))
+    full = {"size": 1.0, "widths": channels.sizes, "tables": {}, "overrides": {}, "measured": {}, "check": {}}
+    draft.manifest["sizes"].append(full)
+    draft.tensors[SOURCE_KEY] = np.frombuffer(source, np.uint8)
+    return draft
+
+
+def _dimension(dimension: Dimension) -> list[dict[str, int]]:
+    names = ("group", "outer", "inner", "quadrature")
+    return [
+        {n: v for n in names if (v := getattr(s, n)) is not None and not (n in ("outer", "inner") and v == 1)}
+        for s in dimension
+    ]
+
+
+def _size(
+    draft: Draft,
+    lowered: LoweredGraph,
+    channels: Channels,
+    size: float,
+    calibrated: CalibratedSize,
+    storage: str,
+) -> dict[str, Any]:
+    """Store a size's tables, or, where that is smaller, the finished weights of a table's consumers."""
+    overrides: dict[str, str] = {}
+    tables: dict[str, str] = {}
+
+    def override(index: int, weight: LoweredWeight) -> None:
+        key = f"override/{weight.name}@{size:g}"
+        values = calibrated.constants[weight.name].transpose(weight.permutation)
+        draft.tensors[key] = as_stored(values, storage)
+        overrides[str(index)] = key
+
+    consumers: dict[int, list[int]] = {}
+    for index, weight in enumerate(lowered.weights):
+        if weight.name in calibrated.biases:
+            override(index, weight)
+        for quadrature in _quadratures(weight.dims):
+            consumers.setdefault(quadrature, []).append(index)
+    for quadrature, table in sorted(calibrated.tables.items()):
+        weights = [lowered.weights[i] for i in consumers.get(quadrature, [])]
+        finished = sum(calibrated.constants[w.name].size for w in weights)
+        alone = all(len(_quadratures(w.dims)) == 1 for w in weights)
+        if alone and finished < table.size:
+            for index in consumers.get(quadrature, []):
+                override(index, lowered.weights[index])
+        else:
+            key = f"table/{quadrature}@{size:g}"
+            draft.tensors[key] = as_stored(table, storage)
+            tables[str(quadrature)] = key
+    return {
+        "size": size,
+        "widths": calibrated.widths,
+        "tables": tables,
+        "overrides": overrides,
+        "measured": {},
+        "check": {},
+    }
+
+
+def _quadratures(dims: Sequence[Dimension]) -> list[int]:
+    return [s.quadrature for dimension in dims for s in dimension if s.quadrature is not None]

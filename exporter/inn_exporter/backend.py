@@ -1,0 +1,34 @@
+"""MindSpore, imported late and set up: it takes seconds to load and must be told about oneDNN first."""
+
+from __future__ import annotations
+
+import functools
+import os
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from inn_runtime.errors import InnError
+
+
+@functools.lru_cache(maxsize=1)
+def mindspore() -> ModuleType:
+    """The MindSpore package. A GPU or Ascend is used where this MindSpore was built for one."""
+    # oneDNN's AVX-512 path falls back to its reference convolution in this wheel: 30 times slower.
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+    os.environ.setdefault("GLOG_v", "3")
+    try:
+        import mindspore as package
+    except ImportError as error:
+        raise InnError(f"exporting needs MindSpore: pip install 'innlite[export]' ({error})") from None
+    return package
+
+
+def ops() -> Any:
+    """``mindspore.ops``."""
+    return mindspore().ops
+
+
+def tensor(array: np.ndarray) -> Any:
+    """A MindSpore tensor of an array's values."""
+    return mindspore().Tensor(np.ascontiguousarray(array))

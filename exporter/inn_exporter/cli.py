@@ -1,0 +1,123 @@
+"""The exporter's commands: `inn export` and `inn export-onnx`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from inn_runtime import UsageError
+
+
+def export_command(subparsers: Any) -> None:
+    """Add `inn export`."""
+    help_text = "export a trained ONNX network as a bundle"
+    parser = subparsers.add_parser("export", help=help_text, description=help_text)
+    parser.add_argument("model", type=Path, help="the ONNX file")
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        required=True,
+        metavar="IMAGES.npz",
+        help="unlabelled images as the network takes them, keyed by input name",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .inn file to write")
+    parser.add_argument(
+        "--evaluate", type=Path, metavar="LABELLED.npz", help="images and 'labels' that measure the curve"
+    )
+    parser.add_argument(
+        "--quadrature",
+        choices=("calibrated", "trapezoid", "none"),
+        default="calibrated",
+        help="calibrated (default), the paper's trapezoid on uniform nodes, or plain channel selection",
+    )
+    parser.add_argument("--order", choices=("nested", "smooth", "l1"), help="channel order (default: fits the quadrature)")
+    parser.add_argument("--sizes", help="comma-separated sizes in (0, 1] (default: the presets)")
+    parser.add_argument("--storage", choices=("float16", "float32"), default="float16")
+    parser.add_argument("--align", type=int, default=1, help="widths are multiples of this (default: 1)")
+    parser.add_argument("--images", type=int, default=256, help="images to calibrate with (default: 256)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="PATTERN", help="channel groups that are not resized"
+    )
+    parser.add_argument("--labels", type=Path, metavar="NAMES.txt", help="class names, one a line")
+    parser.add_argument(
+        "--input-shape",
+        action="append",
+        default=[],
+        metavar="NAME=1,3,224,224",
+        help="shape of an input that the file leaves open",
+    )
+    parser.add_argument("--json", action="store_true", help="print the bundle's summary as JSON")
+    parser.set_defaults(run=_export)
+
+
+def export_onnx_command(subparsers: Any) -> None:
+    """Add `inn export-onnx`."""
+    help_text = "write a bundle's network at a size as ONNX, for any other engine"
+    parser = subparsers.add_parser("export-onnx", help=help_text, description=help_text)
+    parser.add_argument("bundle", type=Path, help="the .inn file")
+    parser.add_argument("--size", required=True, help="a preset's name or a number in (0, 1]")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file to write")
+    parser.set_defaults(run=_export_onnx)
+
+
+def _export(options: argparse.Namespace) -> None:
+    import inn_runtime.cli.commands as runtime_commands
+
+    from .assemble import PRESETS
+    from .export import export
+
+    bundle = export(
+        options.model,
+        options.output,
+        options.calibrate,
+        evaluate=options.evaluate,
+        quadrature=options.quadrature,
+        order=options.order,
+        sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
+        storage=options.storage,
+        align=options.align,
+        images=options.images,
+        seed=options.seed,
+        keep=options.keep,
+        labels=_lines(options.labels) if options.labels else (),
+        input_shapes=dict(_shape(text) for text in options.input_shape),
+        progress=True,
+    )
+    summary = runtime_commands.describe(bundle)
+    print(json.dumps(summary, indent=1) if options.json else runtime_commands.format_summary(summary))
+
+
+def _export_onnx(options: argparse.Namespace) -> None:
+    import inn_runtime
+    from inn_runtime.files import write_atomically
+
+    from .onnx_writer import export_onnx
+
+    content = export_onnx(inn_runtime.open(options.bundle), options.size)
+    write_atomically(options.output, content)
+    print(f"{options.output}: {len(content) / 1e6:.2f} MB")
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option}: expected comma-separated numbers, found {text!r}") from None
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, shape = text.rpartition("=")
+    try:
+        return name, tuple(int(part) for part in shape.split(","))
+    except ValueError:
+        raise UsageError(f"--input-shape: expected NAME=1,3,224,224, found {text!r}") from None
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot read class names: {error}") from None

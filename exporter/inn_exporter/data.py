@@ -1,0 +1,117 @@
+"""Calibration and evaluation data: `.npz` files keyed by input name, checked before anything runs."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+from inn_runtime.errors import UsageError
+
+from .errors import CalibrationDataError
+from .graph import Graph
+
+FEWEST_IMAGES = 16
+"""Fewer images leave most quadratures undetermined; 64 lose 1–2 points at half width, 256 are enough."""
+
+LARGEST_VALUE = 1e5
+
+Source = Union[str, "os.PathLike[str]", np.ndarray, Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images keyed by input name, (n, …) float32, and their labels (n,), where there are any."""
+
+    inputs: dict[str, np.ndarray]
+    labels: Optional[np.ndarray] = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def take(self, indices: np.ndarray) -> Samples:
+        """Some of the samples."""
+        labels = None if self.labels is None else self.labels[indices]
+        return Samples({name: array[indices] for name, array in self.inputs.items()}, labels)
+
+    def split(self, count: int, seed: int) -> tuple[Samples, Samples]:
+        """``count`` samples drawn at random, and the rest, in their order."""
+        chosen = np.random.default_rng(seed).permutation(len(self))[:count]
+        rest = np.setdiff1d(np.arange(len(self)), chosen)
+        return self.take(chosen), self.take(rest)
+
+
+def load_samples(source: Source, graph: Graph, fewest: int = 1) -> Samples:
+    """Read and check samples for a network.
+
+    Parameters
+    ----------
+    source : an ``.npz`` keyed by input name (``labels`` beside it; where the network has one input, any
+        other name will do), an array for a network with one input, or a mapping
+    fewest : fewer samples than this are an error
+
+    Raises
+    ------
+    CalibrationDataError : names the source, the input, what was expected and what was found
+    """
+    label = str(source) if isinstance(source, (str, os.PathLike)) else "calibration data"
+    arrays = _arrays(source, label)
+    if len(graph.inputs) == 1 and graph.inputs[0] not in arrays:
+        others = [name for name in arrays if name != "labels"]
+        if len(others) == 1:
+            arrays[graph.inputs[0]] = arrays.pop(others[0])
+    missing = [name for name in graph.inputs if name not in arrays]
+    if missing:
+        raise CalibrationDataError(f"{label}: expected an array {missing[0]!r}, found {', '.join(arrays) or 'none'}")
+    inputs = {name: _checked(arrays[name], graph.shapes[name], f"{label}: {name!r}") for name in graph.inputs}
+    counts = {len(array) for array in inputs.values()}
+    if len(counts) > 1:
+        raise CalibrationDataError(f"{label}: the inputs hold different numbers of images: {sorted(counts)}")
+    count = counts.pop()
+    if count < fewest:
+        raise CalibrationDataError(f"{label}: expected at least {fewest} images, found {count}")
+    labels = arrays.get("labels")
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.shape != (count,) or labels.dtype.kind not in "iu":
+            raise CalibrationDataError(
+                f"{label}: 'labels': expected {count} integers, found {labels.dtype} {labels.shape}"
+            )
+    return Samples(inputs, labels)
+
+
+def _arrays(source: Source, label: str) -> dict[str, np.ndarray]:
+    if isinstance(source, Mapping):
+        return {name: np.asarray(array) for name, array in source.items()}
+    if isinstance(source, np.ndarray):
+        return {"images": source}
+    path = Path(source)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
+        raise CalibrationDataError(f"{label}: not an .npz file of plain arrays ({error})") from None
+
+
+def _checked(array: np.ndarray, shape: tuple[int, ...], label: str) -> np.ndarray:
+    if array.dtype.kind != "f":
+        raise CalibrationDataError(
+            f"{label}: expected float32 values as the network takes them, found {array.dtype}"
+        )
+    if array.ndim != len(shape) or array.shape[1:] != shape[1:]:
+        expected = ", ".join(["n", *map(str, shape[1:])])
+        raise CalibrationDataError(f"{label}: expected shape ({expected}), found {array.shape}")
+    if not np.isfinite(array).all():
+        raise CalibrationDataError(f"{label}: holds values that are not finite")
+    largest = float(np.abs(array).max(initial=0.0))
+    if largest > LARGEST_VALUE:
+        raise CalibrationDataError(f"{label}: expected values of a normalised image, found up to {largest:g}")
+    if len(array) > 1 and (array == array[:1]).all():
+        raise CalibrationDataError(f"{label}: all {len(array)} images are the same")
+    return np.ascontiguousarray(array, np.float32)

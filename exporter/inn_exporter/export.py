@@ -1,0 +1,163 @@
+"""`export`: a trained network in, a bundle out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from typing import Any, Callable, Union
+
+import numpy as np
+from inn_runtime import Bundle, UsageError
+from inn_runtime import open as open_bundle
+from inn_runtime.axes import round_width
+from inn_runtime.files import write_atomically
+from onnx import ModelProto
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .assemble import PRESETS, assemble, round_constants
+from .calibrate import CalibratedSize, calibrate
+from .data import FEWEST_IMAGES, Source, load_samples
+from .folding import fold
+from .importers import import_onnx
+from .lowering import Lowering
+from .measure import measure
+from .nodes import ORDERS, axis_for, order_channels
+from .onnx_writer import skeleton
+from .structure import analyse
+
+QUADRATURES = ("calibrated", "trapezoid", "none")
+STORAGES = ("float16", "float32")
+_DEFAULT_ORDER = {"calibrated": "nested", "trapezoid": "smooth", "none": "l1"}
+_MOST_HELD_OUT = 2000
+
+
+def export(
+    model: Union[str, os.PathLike[str], ModelProto],
+    output: Union[str, os.PathLike[str]],
+    data: Source,
+    *,
+    evaluate: Source | None = None,
+    quadrature: str = "calibrated",
+    order: str | None = None,
+    sizes: Sequence[float] = tuple(PRESETS.values()),
+    storage: str = "float16",
+    align: int = 1,
+    images: int = 256,
+    seed: int = 0,
+    keep: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    preprocessing: Mapping[str, Any] | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    progress: bool = False,
+) -> Bundle:
+    """Export a trained network as a bundle that resamples to any of ``sizes`` without fine-tuning.
+
+    Parameters
+    ----------
+    model : an ONNX file or model
+    output : the ``.inn`` file to write
+    data : unlabelled images as the network takes them; ``images`` of them calibrate, the rest (or a
+        fifth, where there are few) measure the curve
+    evaluate : measures the curve instead; with labels, accuracy as well as agreement
+    quadrature : ``calibrated`` (from the images), ``trapezoid`` (the paper's, with uniform nodes and the
+        cubic kernel), ``none`` (plain channel selection)
+    order : how channels are laid out along their axis: ``nested``, ``smooth`` or ``l1``; default: what
+        goes with the quadrature
+    sizes : sizes to calibrate, in (0, 1]
+    storage : dtype of control grids and tables, ``float16`` or ``float32``
+    align : widths are multiples of this
+    seed : of the choice of calibration images and of the self-check's noise
+    keep : patterns (``*`` and ``?``) of channel groups that are not resized
+    labels : class names
+    preprocessing : per input, how images become inputs; carried along for the device
+    input_shapes : shapes of inputs that the file leaves open
+    progress : show progress bars on standard error
+
+    Raises
+    ------
+    UsageError : the model, the data or an argument is not usable; nothing is written
+    """
+    _check_arguments(quadrature, order, sizes, storage, align, images)
+    if order is None:
+        order = _DEFAULT_ORDER[quadrature]
+    graph = fold(import_onnx(model, input_shapes))
+    samples = load_samples(data, graph, fewest=FEWEST_IMAGES)
+    held_out = None if evaluate is None else load_samples(evaluate, graph)
+    channels = analyse(graph, lambda name: any(fnmatch(name, pattern) for pattern in keep))
+    if not channels.groups:
+        raise UsageError(f"{graph.name}: no channel group can be resized")
+    count = min(images, len(samples) if held_out else len(samples) - len(samples) // 5)
+    calibration, rest = samples.split(count, seed)
+    with _bars(progress) as bar:
+        ordered = order_channels(graph, channels, order, calibration.inputs)
+        rounded = round_constants(ordered, storage)
+        axes = [axis_for(order, group.size, quadrature) for group in channels.groups]
+        widths = {
+            size: [round_width(size, group.size, align) for group in channels.groups]
+            for size in sorted(set(sizes) - {1.0})
+        }
+        if quadrature == "calibrated":
+            step = bar("calibrating")
+            found = calibrate(
+                rounded, channels, axes, list(widths.values()), calibration.inputs, storage, progress=step
+            )
+        else:
+            found = [CalibratedSize(w) for w in widths.values()]
+        lowered = Lowering(rounded, channels.dims).run()
+        draft = assemble(
+            rounded,
+            channels,
+            axes,
+            lowered,
+            dict(zip(widths, found)),
+            storage=storage,
+            align=align,
+            source=skeleton(rounded, lowered.weights),
+            labels=labels,
+            preprocessing=preprocessing or {},
+            seed=seed,
+        )
+        layouts = {weight.name: weight.permutation for weight in lowered.weights}
+        judged = held_out or rest.take(np.arange(min(len(rest), _MOST_HELD_OUT)))
+        measure(rounded, draft, layouts, judged, bar("measuring"))
+    write_atomically(output, draft.to_bytes())
+    return open_bundle(output)
+
+
+def _check_arguments(
+    quadrature: str, order: str | None, sizes: Sequence[float], storage: str, align: int, images: int
+) -> None:
+    for name, value, options in (
+        ("quadrature", quadrature, QUADRATURES),
+        ("storage", storage, STORAGES),
+        ("order", order, (None, *ORDERS)),
+    ):
+        if value not in options:
+            raise UsageError(f"{name}: expected one of {', '.join(filter(None, options))}, found {value!r}")
+    for size in sizes:
+        if not 0.0 < size <= 1.0:
+            raise UsageError(f"sizes: expected numbers in (0, 1], found {size!r}")
+    if align < 1:
+        raise UsageError(f"align: expected a positive integer, found {align}")
+    if images < FEWEST_IMAGES:
+        raise UsageError(f"images: expected at least {FEWEST_IMAGES}, found {images}")
+
+
+@contextmanager
+def _bars(shown: bool) -> Iterator[Callable[[str], Callable[[float], None]]]:
+    """Progress bars on standard error; yields a function that starts one and returns its update."""
+    columns = (TextColumn("{task.description:>12}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bars:
+
+        def start(title: str) -> Callable[[float], None]:
+            task = bars.add_task(title, total=1.0)
+
+            def update(done: float) -> None:
+                bars.update(task, completed=done)
+
+            return update
+
+        yield start

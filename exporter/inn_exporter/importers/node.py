@@ -1,0 +1,131 @@
+"""What an operator's importer sees of an ONNX node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import NodeProto, helper
+
+from ..graph import Node
+
+if TYPE_CHECKING:
+    from .onnx import Import
+
+
+class UnsupportedNodeError(Exception):
+    """This node cannot be imported; the importer collects them into one error."""
+
+
+class OnnxNode:
+    """An ONNX node with its constants and shapes at hand, and helpers to build canonical nodes."""
+
+    def __init__(self, proto: NodeProto, context: Import) -> None:
+        self._proto = proto
+        self._context = context
+        self._attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
+        self.name = proto.name or proto.output[0]
+        self.opset = context.opset
+
+    # ------------------------------------------------------------------ reading
+    def has(self, index: int) -> bool:
+        """Whether the optional input is given."""
+        return index < len(self._proto.input) and bool(self._proto.input[index])
+
+    def input(self, index: int) -> str:
+        """Name of an activation input."""
+        name = self._proto.input[index]
+        if name in self._context.values:
+            raise self.unsupported(f"input {index} is a constant")
+        return self._context.resolve(name)
+
+    def is_constant(self, index: int) -> bool:
+        return self._proto.input[index] in self._context.values
+
+    def constant_name(self, index: int) -> str:
+        """Name of a constant input, kept in the canonical graph."""
+        name = self._proto.input[index]
+        return self._context.add_constant(name, self.weight(index))
+
+    def weight(self, index: int) -> np.ndarray:
+        """Values of a constant input; floats as float32."""
+        name = self._proto.input[index]
+        if name not in self._context.values:
+            raise self.unsupported(f"input {index} ({name!r}) is not a constant")
+        values = self._context.values[name]
+        return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape of an activation input, batch 1."""
+        return self._shape(self._proto.input[index])
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self._shape(self._proto.output[0])
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        if name in self._context.values:
+            return self._context.values[name].shape
+        if name not in self._context.shapes:
+            raise self.unsupported(f"the shape of {name!r} cannot be inferred")
+        return self._context.shapes[name]
+
+    def integer(self, name: str, default: int) -> int:
+        return int(self._attributes.get(name, default))
+
+    def number(self, name: str, default: float) -> float:
+        return float(self._attributes.get(name, default))
+
+    def integers(self, name: str, default: Iterable[int]) -> list[int]:
+        return [int(value) for value in self._attributes.get(name, default)]
+
+    def window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """``strides``, ``dilations`` and ``pads`` (top, left, bottom, right) of a 2-D window over ``size``."""
+        strides = self.integers("strides", (1, 1))
+        dilations = self.integers("dilations", (1, 1))
+        pads = self.integers("pads", (0, 0, 0, 0))
+        mode = self._attributes.get("auto_pad", b"NOTSET").decode()
+        if mode in ("SAME_UPPER", "SAME_LOWER"):
+            totals = [
+                max(0, (-(-length // stride) - 1) * stride + (k - 1) * dilation + 1 - length)
+                for length, k, stride, dilation in zip(size, kernel, strides, dilations)
+            ]
+            small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+            pads = [*small, *large] if mode == "SAME_UPPER" else [*large, *small]
+        elif mode == "VALID":
+            pads = [0, 0, 0, 0]
+        return {"strides": tuple(strides), "dilations": tuple(dilations), "pads": tuple(pads)}
+
+    # ------------------------------------------------------------------ building
+    def canonical(self, op: str, inputs: Sequence[str], **attributes: Any) -> Node:
+        """The node that replaces this one."""
+        return Node(op, self.name, tuple(inputs), (self._proto.output[0],), attributes)
+
+    def new_constant(self, suffix: str, values: np.ndarray, of: int | None = None) -> str:
+        """Add a constant, named after input ``of`` where it is derived from that, else after the node."""
+        named = of is not None and self.has(of)
+        stem = self._proto.input[of] if named and of is not None else f"{self.name}.{suffix}"
+        return self._context.add_constant(stem, values.astype(np.float32))
+
+    def insert_node(self, op: str, x: str, *others: str, **attributes: Any) -> str:
+        """Put a canonical node before this one; returns the name of its output."""
+        return self._context.insert(op, self, (x, *others), attributes)
+
+    def insert(self, op: str, x: str, values: np.ndarray) -> str:
+        """Put ``op`` with a constant before this node; returns the name of its output."""
+        return self.insert_node(op, x, self.new_constant("scale", values))
+
+    def identity(self) -> Node:
+        """This node does nothing: its consumers read its input."""
+        return Node("Identity", self.name, (self.input(0),), (self._proto.output[0],))
+
+    def unsupported(self, reason: str) -> UnsupportedNodeError:
+        """The error to raise; names the node, its operator and its attributes."""
+        attributes = ", ".join(f"{k}={_brief(v)}" for k, v in sorted(self._attributes.items()))
+        return UnsupportedNodeError(f"{self.name}: {self._proto.op_type}({attributes}): {reason}")
+
+
+def _brief(value: Any) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value).replace("\n", " ")
+    return text if len(text) <= 40 else text[:37] + "..."

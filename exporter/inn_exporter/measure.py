@@ -1,0 +1,88 @@
+"""The measured curve: what a network keeps at each size, and the self-check's expected outputs.
+
+Both use the very weights that the runtime samples from the bundle, in MindSpore; the self-check thus
+compares two engines on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Callable
+
+import numpy as np
+from inn_runtime.noise import noise
+
+from . import forward
+from .assemble import Draft
+from .data import Samples
+from .graph import Graph
+from .onnx_writer import resized_constants
+
+
+def is_classifier(graph: Graph) -> bool:
+    """One output of class scores, (batch, classes)."""
+    return len(graph.outputs) == 1 and len(graph.shapes[graph.outputs[0]]) == 2
+
+
+def measure(
+    graph: Graph,
+    draft: Draft,
+    layouts: Mapping[str, Sequence[int]],
+    samples: Samples,
+    progress: Callable[[float], None] = lambda done: None,
+) -> None:
+    """Fill in the draft's curve and self-check, at every size it holds."""
+    bundle = draft.bundle(graph.name)
+    reference = forward.run(graph, samples.inputs)
+    check_inputs = {
+        name: noise(draft.manifest["check_seed"] + index, graph.shapes[name])
+        for index, name in enumerate(graph.inputs)
+    }
+    entries = draft.manifest["sizes"]
+    for done, entry in enumerate(entries):
+        model = bundle.resample(entry["size"])
+        constants = resized_constants(model, layouts)
+        outputs = forward.run(graph, samples.inputs, constants)
+        entry["measured"] = {
+            **quality(graph, outputs, reference, samples.labels),
+            "parameters": model.parameters,
+            "macs": model.macs,
+        }
+        expected = forward.run(graph, check_inputs, constants)
+        for name, values in expected.items():
+            key = f"check/{name}@{entry['size']:g}"
+            draft.tensors[key] = values.astype(np.float32)
+            entry["check"][name] = key
+        progress((done + 1) / len(entries))
+    draft.manifest["curve"] = {
+        "metrics": [m for m in entries[0]["measured"] if m not in ("parameters", "macs")],
+        "n": len(samples),
+    }
+
+
+def quality(
+    graph: Graph,
+    outputs: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    labels: np.ndarray | None = None,
+) -> dict[str, float]:
+    """What a resized network keeps.
+
+    Returns
+    -------
+    ``agreement`` with the full network's top class, and ``accuracy`` where there are labels, as fractions
+    of 1; for other networks ``psnr`` in dB against the full network's output, relative to its range
+    """
+    if not is_classifier(graph):
+        name = graph.outputs[0]
+        error = float(np.mean((outputs[name] - reference[name]) ** 2, dtype=np.float64))
+        span = float(reference[name].max() - reference[name].min()) or 1.0
+        return {"psnr": float(10 * np.log10(span**2 / max(error, 1e-20 * span**2)))}
+    name = graph.outputs[0]
+    chosen = outputs[name].argmax(1)
+    result: dict[str, float] = {"agreement": float(np.mean(chosen == reference[name].argmax(1)))}
+    if labels is not None:
+        result = {"accuracy": float(np.mean(chosen == labels)), **result}
+    return result
+
+

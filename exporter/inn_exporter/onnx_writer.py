@@ -1,0 +1,96 @@
+"""The graph as ONNX (opset 17), with its weights or, for the bundle, as a skeleton without them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from inn_runtime.bundle import Bundle
+from inn_runtime.model import Model
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from .graph import Graph, Node
+from .lowering import LoweredWeight
+from .operators import operator
+
+OPSET, IR_VERSION = 17, 8
+
+
+def to_onnx(graph: Graph, constants: Mapping[str, np.ndarray] | None = None) -> ModelProto:
+    """The network as ONNX with an open batch; ``constants`` replaces the graph's own."""
+    values = graph.constants if constants is None else constants
+    initializers = [numpy_helper.from_array(np.asarray(v), name) for name, v in values.items()]
+    return _model(graph, initializers)
+
+
+def skeleton(graph: Graph, weights: Sequence[LoweredWeight]) -> bytes:
+    """The network without its weights: each initializer says, as JSON in its description, how the bundle
+    lays its weight out (``permutation``)."""
+    initializers = []
+    for weight in weights:
+        description = json.dumps({"permutation": weight.permutation})
+        initializers.append(
+            TensorProto(name=weight.name, data_type=TensorProto.FLOAT, doc_string=description)
+        )
+    return _model(graph, initializers).SerializeToString(deterministic=True)
+
+
+def resized_onnx(model: Model) -> ModelProto:
+    """A resized network as ONNX, from the bundle's skeleton and the weights that the runtime samples."""
+    proto = onnx.load_from_string(model.bundle.source_model())
+    layouts = {t.name: json.loads(t.doc_string)["permutation"] for t in proto.graph.initializer if t.doc_string}
+    constants = resized_constants(model, layouts)
+    for initializer in proto.graph.initializer:
+        if initializer.name in constants:
+            initializer.CopyFrom(numpy_helper.from_array(constants[initializer.name], initializer.name))
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def resized_constants(model: Model, layouts: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
+    """The weights of a resized network in the graph's layout; ``layouts`` gives each one's permutation."""
+    return {
+        weight.name: np.ascontiguousarray(model.weight(index).transpose(np.argsort(layouts[weight.name])))
+        for index, weight in enumerate(model.bundle.manifest.weights)
+    }
+
+
+def export_onnx(bundle: Bundle, size: float | str) -> bytes:
+    """Bytes of the resized network as an ONNX file."""
+    content: bytes = resized_onnx(bundle.resample(size)).SerializeToString(deterministic=True)
+    return content
+
+
+def _model(graph: Graph, initializers: list[TensorProto]) -> ModelProto:
+    nodes, scalars = [], []
+    for node in graph.nodes:
+        proto, extra = _node(node)
+        nodes.append(proto)
+        scalars.extend(extra)
+    body = helper.make_graph(
+        nodes,
+        graph.name,
+        [_value(graph, name) for name in graph.inputs],
+        [_value(graph, name) for name in graph.outputs],
+        [*initializers, *scalars],
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    model.producer_name = "innlite"
+    return model
+
+
+def _value(graph: Graph, name: str) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *graph.shapes[name][1:]])
+
+
+def _node(node: Node) -> tuple[Any, list[TensorProto]]:
+    attributes, inputs, scalars = dict(node.attributes), list(node.inputs), []
+    for attribute in operator(node).onnx_inputs:
+        name = f"{node.name}.{attribute}"
+        scalar = numpy_helper.from_array(np.float32(attributes.pop(attribute)), name)
+        scalars.append(scalar)
+        inputs.append(name)
+    return helper.make_node(node.op, inputs, list(node.outputs), name=node.name, **attributes), scalars

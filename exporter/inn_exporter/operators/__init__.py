@@ -1,0 +1,23 @@
+"""The operator registry: one entry per operator, in one place.
+
+To add an operator, write a subclass of `Operator` with its axis rule, its forward pass in MindSpore
+and its lowering, decorate it with `@register`, and give it one or more `@imports` functions that turn
+ONNX nodes into it. Nothing else, in the exporter or in the runtime, knows operators.
+"""
+
+from . import activations, convolution, dense, elementwise, pooling, shaping
+from .base import Operator
+from .registry import IMPORTERS, OPERATORS, operator
+
+__all__ = [
+    "IMPORTERS",
+    "OPERATORS",
+    "Operator",
+    "activations",
+    "convolution",
+    "dense",
+    "elementwise",
+    "operator",
+    "pooling",
+    "shaping",
+]

@@ -1,0 +1,135 @@
+"""Elementwise functions of one tensor, and softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import ops
+from ..graph import Node
+from ..lowering import NHWC
+from ..primitives import HARD_TANH, LEAKY_RELU, RELU, RELU6, SIGMOID
+from ..structure import Structure
+from .base import Operator
+from .registry import imports, register
+
+if TYPE_CHECKING:
+    from ..importers.node import OnnxNode
+    from ..lowering import Lowering
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class Activation(Operator):
+    """A function of each element by itself."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        structure.set(node.output, structure.dims[node.inputs[0]])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        """Attributes of MindSpore Lite's ``Activation``."""
+        raise NotImplementedError
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        lowering.emit("Activation", node, [lowering.variable(node.inputs[0])], **self.parameters(node))
+
+
+@register
+class Relu(Activation):
+    """max(x, 0)"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().relu(inputs[0])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": RELU}
+
+
+@register
+class LeakyRelu(Activation):
+    """x where positive, else alpha · x"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().leaky_relu(inputs[0], node.attributes["alpha"])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": LEAKY_RELU, "alpha": node.attributes["alpha"]}
+
+
+@register
+class Sigmoid(Activation):
+    """1 / (1 + exp(-x))"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().sigmoid(inputs[0])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": SIGMOID}
+
+
+@register
+class Clip(Activation):
+    """x limited to [min, max]; ReLU6 is Clip(0, 6)."""
+
+    onnx_inputs = ("min", "max")
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().clamp(inputs[0], node.attributes["min"], node.attributes["max"])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        low, high = node.attributes["min"], node.attributes["max"]
+        if (low, high) == (0.0, 6.0):
+            return {"activation_type": RELU6}
+        return {"activation_type": HARD_TANH, "min_val": low, "max_val": high}
+
+
+@register
+class Softmax(Operator):
+    """Softmax over one axis (opset 13's meaning); that axis keeps its size."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        dims = structure.dims[node.inputs[0]]
+        structure.pin(dims[node.attributes["axis"]])
+        structure.set(node.output, dims)
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().softmax(inputs[0], node.attributes["axis"])
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        axis = node.attributes["axis"]
+        if len(lowering.shape(node.inputs[0])) == 4:
+            axis = NHWC.index(axis)
+        lowering.emit("Softmax", node, [lowering.variable(node.inputs[0])], axis=[axis])
+
+
+@imports("Relu")
+def _relu(node: OnnxNode) -> Node:
+    return node.canonical("Relu", [node.input(0)])
+
+
+@imports("Sigmoid")
+def _sigmoid(node: OnnxNode) -> Node:
+    return node.canonical("Sigmoid", [node.input(0)])
+
+
+@imports("LeakyRelu")
+def _leaky_relu(node: OnnxNode) -> Node:
+    return node.canonical("LeakyRelu", [node.input(0)], alpha=node.number("alpha", 0.01))
+
+
+@imports("Clip")
+def _clip(node: OnnxNode) -> Node:
+    low = float(node.weight(1).item()) if node.has(1) else -_LARGEST
+    high = float(node.weight(2).item()) if node.has(2) else _LARGEST
+    return node.canonical("Clip", [node.input(0)], min=max(low, -_LARGEST), max=min(high, _LARGEST))
+
+
+@imports("Softmax")
+def _softmax(node: OnnxNode) -> Node:
+    rank = len(node.shape(0))
+    axis = node.integer("axis", -1 if node.opset >= 13 else 1) % rank
+    if node.opset < 13 and axis != rank - 1:
+        raise node.unsupported("opset 11's softmax over several axes at once")
+    return node.canonical("Softmax", [node.input(0)], axis=axis)

@@ -1,0 +1,39 @@
+"""What an operator must be able to say about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..graph import Node
+from ..structure import Structure
+
+if TYPE_CHECKING:
+    from ..lowering import Lowering
+
+
+class Operator:
+    """An operator of the canonical graph; its name and inputs are ONNX's.
+
+    Class attributes
+    ----------------
+    onnx_inputs : attributes that ONNX (opset 17) takes as trailing scalar inputs
+    fuses_activation : MindSpore Lite's primitive can apply a following Relu or Relu6 itself
+    linear : inputs are x, W, b and the output is linear in x plus b, one value per output channel
+    """
+
+    onnx_inputs: ClassVar[tuple[str, ...]] = ()
+    fuses_activation: ClassVar[bool] = False
+    linear: ClassVar[bool] = False
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        """Axis rule: set the dims of the node's outputs and constants, unite what must stay equal."""
+        raise NotImplementedError
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        """The node's output from its inputs (MindSpore tensors, NCHW, any batch; None where absent)."""
+        raise NotImplementedError
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        """Emit the node as MindSpore Lite primitives."""
+        raise NotImplementedError

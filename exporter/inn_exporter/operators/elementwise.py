@@ -1,0 +1,127 @@
+"""Sums and products of two tensors, or of a tensor and a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..graph import Node
+from ..structure import Structure, fixed
+from .base import Operator
+from .registry import imports, register
+
+if TYPE_CHECKING:
+    from ..importers.node import OnnxNode
+    from ..lowering import Lowering
+
+
+class Elementwise(Operator):
+    """Both inputs have the output's rank (importers see to it); dimensions of length 1 are broadcast."""
+
+    primitive: str
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        shape = structure.graph.shape(node.output)
+        activations = [name for name in node.inputs if name in structure.dims]
+        result = []
+        for axis, size in enumerate(shape):
+            # Only activations that are not broadcast along this axis decide its structure.
+            dims = [structure.dims[n][axis] for n in activations if structure.graph.shape(n)[axis] == size]
+            for other in dims[1:]:
+                structure.unite(dims[0], other)
+            result.append(dims[0] if dims else fixed(size))
+        for name in node.inputs:
+            if name in structure.graph.constants:
+                lengths = structure.graph.shape(name)
+                structure.set(
+                    name, [d if length == s else fixed(length) for d, length, s in zip(result, lengths, shape)]
+                )
+        structure.set(node.output, result)
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        operands = [lowering.operand(name) for name in node.inputs]
+        lowering.emit(self.primitive, node, operands, **lowering.fused_activation(node))
+
+
+@register
+class Add(Elementwise):
+    """a + b"""
+
+    primitive = "AddFusion"
+    fuses_activation = True
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return inputs[0] + inputs[1]
+
+
+@register
+class Mul(Elementwise):
+    """a · b"""
+
+    primitive = "MulFusion"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return inputs[0] * inputs[1]
+
+
+@imports("Add")
+def _add(node: OnnxNode) -> Node:
+    return _binary(node, "Add")
+
+
+@imports("Mul")
+def _mul(node: OnnxNode) -> Node:
+    return _binary(node, "Mul")
+
+
+@imports("Sub")
+def _sub(node: OnnxNode) -> Node:
+    if not node.is_constant(1):
+        raise node.unsupported("only the subtraction of a constant")
+    return _binary(node, "Add", -node.weight(1))
+
+
+@imports("Div")
+def _div(node: OnnxNode) -> Node:
+    if not node.is_constant(1):
+        raise node.unsupported("only the division by a constant")
+    divisor = node.weight(1)
+    if not divisor.all():
+        raise node.unsupported("a division by zero")
+    return _binary(node, "Mul", np.float32(1) / divisor)
+
+
+@imports("BatchNormalization")
+def _batch_normalization(node: OnnxNode) -> Node:
+    """Scale and shift; the folding pass moves both into the layer before, where there is one."""
+    if node.integer("training_mode", 0):
+        raise node.unsupported("batch normalisation in training mode")
+    gamma, beta, mean, variance = (node.weight(i).astype(np.float64) for i in range(1, 5))
+    scale = gamma / np.sqrt(variance + node.number("epsilon", 1e-5))
+    scaled = node.insert("Mul", node.input(0), _per_channel(node, scale))
+    return node.canonical("Add", [scaled, node.new_constant("shift", _per_channel(node, beta - mean * scale))])
+
+
+def _per_channel(node: OnnxNode, values: np.ndarray) -> np.ndarray:
+    rank = len(node.shape(0))
+    return values.astype(np.float32).reshape(1, -1, *[1] * (rank - 2))
+
+
+def _binary(node: OnnxNode, op: str, second: np.ndarray | None = None) -> Node:
+    """Operands in any order; constants get the output's rank."""
+    rank = len(node.output_shape)
+    names = []
+    for index in (0, 1):
+        if node.is_constant(index):
+            values = second if index == 1 and second is not None else node.weight(index)
+            values = values.reshape([1] * (rank - values.ndim) + list(values.shape))
+            if values.shape[0] != 1:
+                raise node.unsupported("a constant that differs from image to image")
+            names.append(node.new_constant("constant", values, of=index))
+        elif len(node.shape(index)) != rank:
+            raise node.unsupported("broadcasting between activations of different ranks")
+        else:
+            names.append(node.input(index))
+    return node.canonical(op, names)

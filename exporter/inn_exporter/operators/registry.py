@@ -1,0 +1,38 @@
+"""Where operators and their importers are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..graph import Node
+from .base import Operator
+
+if TYPE_CHECKING:
+    from ..importers.node import OnnxNode
+
+Importer = Callable[["OnnxNode"], Node]
+
+OPERATORS: dict[str, Operator] = {}
+IMPORTERS: dict[str, Importer] = {}
+
+
+def register(cls: type[Operator]) -> type[Operator]:
+    """Class decorator: the operator's name is its class's."""
+    OPERATORS[cls.__name__] = cls()
+    return cls
+
+
+def imports(op_type: str) -> Callable[[Importer], Importer]:
+    """Decorator of a function that turns an ONNX node of ``op_type`` into a canonical node."""
+
+    def add(function: Importer) -> Importer:
+        IMPORTERS[op_type] = function
+        return function
+
+    return add
+
+
+def operator(node: Node) -> Operator:
+    """The operator of a node."""
+    return OPERATORS[node.op]

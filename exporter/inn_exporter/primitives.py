@@ -1,0 +1,75 @@
+"""MindSpore Lite's primitives: the schema's union numbers, and each attribute's slot and type (ops.fbs)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FORMAT_NHWC = 1
+PAD_EXPLICIT = 0
+REDUCE_MEAN = 0
+ROUND_FLOOR, ROUND_CEIL = 0, 1
+
+RELU, SIGMOID, RELU6, LEAKY_RELU, HARD_TANH = 1, 2, 3, 5, 16
+"""Activation types. Only Relu and Relu6 may be fused into another primitive."""
+
+
+class Primitive(NamedTuple):
+    """A member of the schema's union `PrimitiveType`."""
+
+    number: int
+    slots: dict[str, tuple[int, str]]
+
+
+_POOL = {
+    "kernel_size": (0, "longs"),
+    "strides": (1, "longs"),
+    "pad": (2, "longs"),
+    "pad_mode": (3, "byte"),
+    "round_mode": (4, "byte"),
+    "format": (5, "int"),
+    "global": (6, "bool"),
+    "activation_type": (7, "byte"),
+}
+
+PRIMITIVES = {
+    "Activation": Primitive(
+        2,
+        {
+            "activation_type": (0, "byte"),
+            "alpha": (1, "float"),
+            "min_val": (2, "float"),
+            "max_val": (3, "float"),
+        },
+    ),
+    "AddFusion": Primitive(5, {"activation_type": (0, "byte")}),
+    "AvgPoolFusion": Primitive(17, _POOL),
+    "Conv2DFusion": Primitive(
+        35,
+        {
+            "format": (0, "int"),
+            "kernel_size": (1, "longs"),
+            "stride": (2, "longs"),
+            "dilation": (3, "longs"),
+            "pad_mode": (4, "byte"),
+            "pad_list": (5, "longs"),
+            "mode": (6, "long"),
+            "group": (7, "long"),
+            "in_channel": (8, "long"),
+            "out_channel": (9, "long"),
+            "activation_type": (10, "byte"),
+        },
+    ),
+    "Flatten": Primitive(61, {"axis": (0, "long")}),
+    "MatMulFusion": Primitive(
+        89, {"transpose_a": (0, "bool"), "transpose_b": (1, "bool"), "activation_type": (2, "byte")}
+    ),
+    "MaxPoolFusion": Primitive(92, _POOL),
+    "MulFusion": Primitive(99, {"activation_type": (0, "byte")}),
+    "PadFusion": Primitive(107, {"padding_mode": (1, "byte"), "constant_value": (2, "float")}),
+    "ReduceFusion": Primitive(
+        118,
+        {"keep_dims": (0, "bool"), "mode": (1, "byte"), "reduce_to_end": (2, "bool"), "coeff": (3, "float")},
+    ),
+    "Softmax": Primitive(138, {"axis": (0, "longs")}),
+    "Transpose": Primitive(162, {}),
+}

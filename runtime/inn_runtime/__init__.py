@@ -1,0 +1,21 @@
+"""INN-Lite's device runtime: one `.inn` file becomes a MindSpore Lite model of any width.
+
+    import inn_runtime as inn
+
+    bundle = inn.open("model.inn")
+    model = bundle.resample("small")
+    with model.session(threads=2) as session:
+        scores = session.run(images)
+
+Importing this loads NumPy, safetensors and flatbuffers; MindSpore Lite is loaded by the first session.
+"""
+
+from .bundle import Bundle
+from .bundle import open_bundle as open  # noqa: A004 - inn.open reads like the standard library's
+from .errors import BundleError, EngineError, InnError, UsageError
+from .model import Model
+from .session import Session
+
+__version__ = "0.1.0"
+
+__all__ = ["Bundle", "BundleError", "EngineError", "InnError", "Model", "Session", "UsageError", "open"]

@@ -1,0 +1,227 @@
+"""The `.inn` file: one safetensors container with a manifest (docs/bundle-format.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, Protocol, Union
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from .errors import BundleError, UsageError
+from .manifest import Manifest, parse
+from .plan import make_plan
+
+if TYPE_CHECKING:
+    from .model import Model
+
+METADATA_KEY = "innlite"
+DTYPES = {"F16": "float16", "F32": "float32", "U8": "uint8"}
+SOURCE_KEY = "source.onnx"
+MAX_HEADER = 100 << 20
+
+Array = npt.NDArray[np.float32]
+
+
+class TensorStore(Protocol):
+    """Where a bundle's tensors come from: a mapped file, or memory while exporting."""
+
+    def layout(self) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+        """Name → (NumPy dtype, shape), without reading any values."""
+        ...
+
+    def read(self, key: str) -> npt.NDArray[np.generic]: ...
+
+
+class MemoryStore:
+    """Tensors held in memory."""
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        self.tensors = dict(tensors)
+
+    def layout(self) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+        return {k: (v.dtype.name, v.shape) for k, v in self.tensors.items()}
+
+    def read(self, key: str) -> npt.NDArray[np.generic]:
+        return self.tensors[key]
+
+
+class FileStore:
+    """Tensors of a memory-mapped safetensors file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = safe_open(str(path), framework="numpy")
+            self.metadata: dict[str, str] = self._file.metadata() or {}
+        except (SafetensorError, ValueError, OverflowError) as error:
+            raise BundleError(f"{path}: not an INN-Lite bundle, or a truncated one ({error})") from None
+
+    def layout(self) -> Mapping[str, tuple[str, tuple[int, ...]]]:
+        result = {}
+        for key in self._file.keys():  # noqa: SIM118 - not a mapping
+            part = self._file.get_slice(key)
+            kind = part.get_dtype()
+            if kind not in DTYPES:
+                raise BundleError(f"{self.path}: tensor {key!r}: expected {', '.join(DTYPES)}, found {kind}")
+            result[key] = (DTYPES[kind], tuple(part.get_shape()))
+        return result
+
+    def read(self, key: str) -> npt.NDArray[np.generic]:
+        array: npt.NDArray[np.generic] = self._file.get_tensor(key)
+        return array
+
+
+class Bundle:
+    """An opened bundle. Its structure has been checked; tensor values are checked at their first use.
+
+    Attributes
+    ----------
+    source : the file's name, used in messages
+    manifest : the parsed manifest
+    """
+
+    def __init__(self, manifest: Manifest, store: TensorStore, source: str) -> None:
+        self.manifest = manifest
+        self.source = source
+        self._store = store
+        self._checked: set[str] = set()
+        _check_tensors(manifest, store.layout(), source)
+
+    def tensor(self, key: str) -> Array:
+        """Values of a bundle tensor as float32. Its first use checks digest and finiteness."""
+        stored = self._raw(key)
+        values = stored.astype(np.float32, copy=False)
+        if key not in self._checked and not np.isfinite(values).all():
+            raise BundleError(f"{self.source}: tensor {key!r} holds values that are not finite")
+        self._checked.add(key)
+        return values
+
+    def _raw(self, key: str) -> npt.NDArray[np.generic]:
+        stored = self._store.read(key)
+        if key not in self._checked:
+            found, expected = digest(stored), self.manifest.digests[key]
+            if found != expected:
+                raise BundleError(
+                    f"{self.source}: tensor {key!r} is damaged: expected sha256 {expected[:16]}…, "
+                    f"found {found[:16]}…"
+                )
+        return stored
+
+    def source_model(self) -> bytes:
+        """The source network without its weights, as ONNX (read by the exporter alone)."""
+        if SOURCE_KEY not in self.manifest.digests:
+            raise BundleError(f"{self.source}: the bundle does not carry its source graph")
+        return self._raw(SOURCE_KEY).tobytes()
+
+    def verify(self) -> Iterator[str]:
+        """Check every tensor's digest and finiteness; yields each name once it is known to be good."""
+        for key in self.manifest.digests:
+            if key == SOURCE_KEY:
+                self._raw(key)
+            else:
+                self.tensor(key)
+            yield key
+
+    def resample(self, size: float | str) -> Model:
+        """The network at a size: a preset's name or a number in (0, 1]. Nothing is computed yet.
+
+        Raises
+        ------
+        UsageError : unknown preset, or a size outside the bundle's range
+        """
+        from .model import Model
+
+        return Model(self, make_plan(self.manifest, size))
+
+    @property
+    def file_digest(self) -> str:
+        """sha256 of the whole file."""
+        hasher = hashlib.sha256()
+        with open(self.source, "rb") as stream:
+            while block := stream.read(1 << 20):
+                hasher.update(block)
+        return hasher.hexdigest()
+
+
+def digest(array: npt.NDArray[np.generic]) -> str:
+    """sha256 of a tensor's bytes (little endian, C order) as 64 hexadecimal digits."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def open_bundle(path: Union[str, os.PathLike[str]]) -> Bundle:
+    """Open a bundle: map the file and check its structure; no tensor is read yet.
+
+    Raises
+    ------
+    UsageError : there is no such file, or it cannot be read
+    BundleError : it is no bundle, is damaged or of another version
+    """
+    file = Path(path)
+    try:
+        with open(file, "rb") as stream:
+            start = stream.read(8)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
+    if len(start) < 8 or int.from_bytes(start, "little") > MAX_HEADER:
+        raise BundleError(f"{file}: not an INN-Lite bundle (no safetensors header)")
+    store = FileStore(file)
+    text = store.metadata.get(METADATA_KEY)
+    if text is None:
+        raise BundleError(f"{file}: a safetensors file, but not an INN-Lite bundle (no {METADATA_KEY!r} key)")
+    return Bundle(parse(_json(text, str(file)), str(file)), store, str(file))
+
+
+def _json(text: str, source: str) -> object:
+    def refuse(name: str) -> NoReturn:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{source}: the manifest is not valid JSON ({error})") from None
+
+
+def _check_tensors(
+    manifest: Manifest, layout: Mapping[str, tuple[str, tuple[int, ...]]], source: str
+) -> None:
+    """Names, dtypes and shapes of the stored tensors against the manifest, before any is read."""
+    expected: dict[str, tuple[int, ...]] = {}
+
+    def expect(key: str, shape: tuple[int, ...]) -> None:
+        if expected.setdefault(key, shape) != shape:
+            raise BundleError(f"{source}: tensor {key!r} is used with shapes {expected[key]} and {shape}")
+
+    for weight in manifest.weights:
+        expect(f"weight/{weight.name}", weight.shape(manifest.full_widths))
+    ports = {port.name: port for port in manifest.outputs}
+    for size in manifest.sizes:
+        for index, key in size.tables.items():
+            group = manifest.quadratures[index].group
+            expect(key, (manifest.groups[group].axis.size, size.widths[group]))
+        for index, key in size.overrides.items():
+            expect(key, manifest.weights[index].shape(size.widths))
+        for name, key in size.check.items():
+            if name not in ports:
+                raise BundleError(f"{source}: the self-check names an unknown output {name!r}")
+            expect(key, ports[name].shape)
+    for key, (dtype, shape) in layout.items():
+        if key == SOURCE_KEY:
+            if dtype != "uint8" or len(shape) != 1:
+                raise BundleError(f"{source}: tensor {key!r}: expected bytes, found {dtype} {shape}")
+        elif key not in expected:
+            raise BundleError(f"{source}: tensor {key!r} is not in the manifest")
+        elif dtype == "uint8":
+            raise BundleError(f"{source}: tensor {key!r}: expected float16 or float32, found uint8")
+        elif shape != expected[key]:
+            raise BundleError(f"{source}: tensor {key!r}: expected shape {expected[key]}, found {shape}")
+        if key not in manifest.digests:
+            raise BundleError(f"{source}: tensor {key!r} has no digest in the manifest")
+    for key in [*expected, *manifest.digests]:
+        if key not in layout:
+            raise BundleError(f"{source}: tensor {key!r} is missing from the file")

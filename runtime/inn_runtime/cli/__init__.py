@@ -1,0 +1,5 @@
+"""The `inn` command. The exporter adds its commands through the entry points ``inn.commands``."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,92 @@
+"""Compiling the C interface to MindSpore Lite (``native/inn_engine.cc``).
+
+A wheel may carry it compiled; otherwise it is compiled once, into the cache. Standard library only, and
+nothing here loads a library: ``setup.py`` uses this module too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from ..errors import EngineError
+from .library import MAIN_LIBRARY, Library, cache_folder, cache_workspace, machine
+
+_SOURCES = ("inn_engine.h", "inn_engine.cc")
+
+# The engine was compiled with the old string ABI; its interface for callbacks passes strings. No rpath:
+# whoever loads the result has loaded MindSpore Lite before.
+_FLAGS = (
+    *("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-D_GLIBCXX_USE_CXX11_ABI=0"),
+    *("-shared", "-s", "-Wl,--allow-shlib-undefined"),
+)
+
+
+def compiled_name(library: Library) -> str:
+    """File name of the compiled interface; it fits one version of MindSpore Lite and one machine."""
+    return f"inn_engine-{library.version}-{machine()}.so"
+
+
+def packaged(library: Library) -> Path | None:
+    """The compiled interface that was installed with this package, or None."""
+    path = Path(__file__).parent / compiled_name(library)
+    return path if path.is_file() else None
+
+
+def cached(library: Library) -> Path:
+    """The compiled interface in the cache; compiled now where it is missing.
+
+    Raises
+    ------
+    EngineError : there is no compiler, or it fails
+    """
+    key = hashlib.sha256(repr(_FLAGS).encode())
+    for name in _SOURCES:
+        key.update((_source_folder() / name).read_bytes())
+    path = cache_folder() / f"{key.hexdigest()[:16]}-{compiled_name(library)}"
+    if not path.is_file():
+        with cache_workspace() as workspace:
+            compile_interface(library, workspace / path.name)
+            (workspace / path.name).replace(path)
+    return path
+
+
+def compile_interface(library: Library, output: Path) -> None:
+    """Compile the interface for one MindSpore Lite with ``$CXX``, ``g++`` or ``c++``.
+
+    Raises
+    ------
+    EngineError : there is no compiler, or it fails
+    """
+    sources = _source_folder()
+    command = [*_compiler(), *_FLAGS, f"-I{sources}", "-isystem", str(library.folder)]
+    command += [str(sources / "inn_engine.cc"), "-o", str(output)]
+    command += [f"-L{library.lib_folder}", f"-l:{MAIN_LIBRARY}"]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        lines = [line for line in result.stderr.splitlines() if "error" in line] or [result.stderr.strip()]
+        raise EngineError(f"{command[0]} cannot compile the engine's C interface: {lines[0]}")
+
+
+def _source_folder() -> Path:
+    """``inn_runtime/native`` where installed, ``runtime/native`` in the source tree."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "native", package.parent / "native"):
+        if all((folder / name).is_file() for name in _SOURCES):
+            return folder
+    raise EngineError(f"the sources of the engine's C interface are missing beside {package}; reinstall")
+
+
+def _compiler() -> list[str]:
+    given = shlex.split(os.environ.get("CXX", ""))
+    for command in [given] if given else [["g++"], ["c++"]]:
+        if shutil.which(command[0]):
+            return command
+    raise EngineError(
+        f"no C++ compiler ({given[0] if given else 'g++ or c++'}) to compile the engine's C interface with: "
+        "install one (Debian: apt install g++), or a wheel of this package that was built where there is one"
+    )

@@ -1,0 +1,410 @@
+"""The bundle's manifest as frozen dataclasses, parsed from untrusted JSON (docs/bundle-format.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from .axes import KERNELS, QUADRATURES, Axis
+from .errors import BundleError
+from .fields import Field
+
+FORMAT_VERSION = 1
+
+# Limits that no real network comes near; they bound what a hostile file can make the loader allocate.
+MAX_WIDTH = 1 << 20
+MAX_LENGTH = 1 << 31
+MAX_COUNT = 1 << 16
+
+Expression = tuple[tuple[int, ...], ...]
+"""Σ cᵢ · Π width(g): one (coefficient, group, group, …) per term."""
+
+AttributeValue = Union[bool, float, str, Expression, tuple[Expression, ...], tuple[float, ...]]
+ATTRIBUTE_TYPES = ("bool", "byte", "int", "long", "float", "longs", "floats", "string")
+
+
+def evaluate(expression: Expression, widths: Sequence[int]) -> int:
+    """Value of an expression at the given group widths."""
+    total = 0
+    for coefficient, *groups in expression:
+        for group in groups:
+            coefficient *= widths[group]
+        total += coefficient
+    return total
+
+
+@dataclass(frozen=True)
+class Group:
+    """A channel group: tensor axes that keep the same length, and its continuous axis."""
+
+    name: str
+    axis: Axis
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of one weight dimension, of length outer · width(group) · inner.
+
+    ``group`` is None for a stretch of fixed length ``inner``. ``quadrature`` names the quadrature that
+    a consumer integrates with; None means that the weight produces this axis, and it is sampled.
+    """
+
+    group: int | None
+    outer: int
+    inner: int
+    quadrature: int | None
+
+    def length(self, widths: Sequence[int]) -> int:
+        return self.inner if self.group is None else self.outer * widths[self.group] * self.inner
+
+
+Dimension = tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight tensor of the lowered graph; its control grid is the bundle tensor ``weight/NAME``."""
+
+    name: str
+    dims: tuple[Dimension, ...]
+
+    def shape(self, widths: Sequence[int]) -> tuple[int, ...]:
+        return tuple(sum(s.length(widths) for s in dimension) for dimension in self.dims)
+
+
+@dataclass(frozen=True)
+class GraphTensor:
+    """A tensor of the lowered graph: a weight, an int32 constant, or a variable."""
+
+    name: str
+    weight: int | None = None
+    values: tuple[Expression, ...] | None = None
+    shape: tuple[int, ...] = ()
+    dims: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of a primitive: the field's slot in the schema, its type and its value."""
+
+    slot: int
+    type: str
+    value: AttributeValue
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """One node in MindSpore Lite's terms; ``primitive`` is the member number of the schema's union."""
+
+    name: str
+    primitive: int
+    attributes: tuple[Attribute, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the network, in the source model's layout (NCHW), at batch 1."""
+
+    name: str
+    tensor: int
+    shape: tuple[int, ...]
+    preprocessing: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size for which the bundle holds calibrated data, and its measured place on the curve.
+
+    ``tables``: quadrature index → bundle tensor holding B, (N, n). ``overrides``: weight index → bundle
+    tensor that replaces the sampled weight outright. ``measured``: metric → value.
+    """
+
+    size: float
+    widths: tuple[int, ...]
+    tables: dict[int, str] = field(default_factory=dict)
+    overrides: dict[int, str] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
+    check: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """How the consumers of one tensor integrate over one channel group."""
+
+    name: str
+    group: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a bundle says about itself, apart from its tensors' values."""
+
+    name: str
+    producer: dict[str, str]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    labels: tuple[str, ...]
+    groups: tuple[Group, ...]
+    quadratures: tuple[Quadrature, ...]
+    weights: tuple[Weight, ...]
+    tensors: tuple[GraphTensor, ...]
+    nodes: tuple[GraphNode, ...]
+    macs: Expression
+    align: int
+    sizes: tuple[Size, ...]
+    presets: dict[str, float]
+    curve: dict[str, Any]
+    check_seed: int
+    digests: dict[str, str]
+
+    @property
+    def full_widths(self) -> tuple[int, ...]:
+        return tuple(group.axis.size for group in self.groups)
+
+
+class _Parser:
+    """Reads the manifest's parts; holds the counts that later parts refer to."""
+
+    def __init__(self) -> None:
+        self.groups = 0
+        self.quadratures = 0
+        self.weights = 0
+        self.tensors = 0
+
+    def expression(self, value: Field) -> Expression:
+        if isinstance(value.value, int) and not isinstance(value.value, bool):
+            return ((value.integer(-MAX_LENGTH, MAX_LENGTH),),)
+        return tuple(
+            tuple(
+                part.integer(-MAX_LENGTH, MAX_LENGTH) if i == 0 else part.integer(0, self.groups - 1)
+                for i, part in enumerate(_non_empty(term))
+            )
+            for term in value.list()
+        )
+
+    def group(self, value: Field) -> Group:
+        axis = Axis(
+            size=value["size"].integer(1, MAX_WIDTH),
+            kernel=value["kernel"].choice(KERNELS),
+            quadrature=value["quadrature"].choice(QUADRATURES),
+        )
+        members = tuple(m.text() for m in value["members"].list())
+        return Group(value["name"].text(), axis, members)
+
+    def quadrature(self, value: Field) -> Quadrature:
+        return Quadrature(value["name"].text(), value["group"].integer(0, self.groups - 1))
+
+    def segment(self, value: Field, quadratures: tuple[Quadrature, ...]) -> Segment:
+        group, quadrature = value.get("group"), value.get("quadrature")
+        segment = Segment(
+            group=group.integer(0, self.groups - 1) if group else None,
+            outer=outer.integer(1, MAX_WIDTH) if (outer := value.get("outer")) else 1,
+            inner=inner.integer(1, MAX_LENGTH) if (inner := value.get("inner")) else 1,
+            quadrature=quadrature.integer(0, self.quadratures - 1) if quadrature else None,
+        )
+        if segment.quadrature is not None and quadratures[segment.quadrature].group != segment.group:
+            raise value.fail("a quadrature over the segment's own group")
+        return segment
+
+    def weight(self, value: Field, quadratures: tuple[Quadrature, ...]) -> Weight:
+        dims = tuple(
+            tuple(self.segment(s, quadratures) for s in _non_empty(dimension))
+            for dimension in value["dims"].list()
+        )
+        if len(dims) > 8:
+            raise value["dims"].fail("at most 8 dimensions")
+        return Weight(value["name"].text(), dims)
+
+    def tensor(self, value: Field) -> GraphTensor:
+        name = value["name"].text()
+        if (weight := value.get("weight")) is not None:
+            return GraphTensor(name, weight=weight.integer(0, self.weights - 1))
+        if (values := value.get("values")) is not None:
+            entries = tuple(self.expression(e) for e in values.list())
+            shape = tuple(d.integer(0, MAX_LENGTH) for d in value["shape"].list())
+            count = 1
+            for length in shape:
+                count *= length
+            if count != len(entries):
+                raise value["shape"].fail(f"a shape of {len(entries)} elements")
+            return GraphTensor(name, values=entries, shape=shape)
+        dims = value.get("dims")
+        return GraphTensor(name, dims=_shape(dims) if dims else ())
+
+    def attribute(self, value: Field) -> Attribute:
+        slot, kind, content = value.list(3)
+        name = kind.choice(ATTRIBUTE_TYPES)
+        parsed: AttributeValue
+        if name == "bool":
+            parsed = content.boolean()
+        elif name == "float":
+            parsed = content.number()
+        elif name == "string":
+            parsed = content.text()
+        elif name == "floats":
+            parsed = tuple(v.number() for v in content.list())
+        elif name == "longs":
+            parsed = tuple(self.expression(v) for v in content.list())
+        else:
+            parsed = self.expression(content)
+        return Attribute(slot.integer(0, 255), name, parsed)
+
+    def node(self, value: Field) -> GraphNode:
+        last = self.tensors - 1
+        return GraphNode(
+            name=value["name"].text(),
+            primitive=value["primitive"].integer(1, 255),
+            attributes=tuple(self.attribute(a) for a in value["attributes"].list()),
+            inputs=tuple(i.integer(0, last) for i in value["inputs"].list()),
+            outputs=tuple(i.integer(0, last) for i in value["outputs"].list()),
+        )
+
+    def port(self, value: Field) -> Port:
+        preprocessing = value.get("preprocessing")
+        if preprocessing is not None and not isinstance(preprocessing.value, dict):
+            raise preprocessing.fail("an object")
+        return Port(
+            name=value["name"].text(),
+            tensor=value["tensor"].integer(0, self.tensors - 1),
+            shape=_shape(value["shape"]),
+            preprocessing=preprocessing.value if preprocessing else None,
+        )
+
+    def size(self, value: Field, groups: tuple[Group, ...]) -> Size:
+        widths = tuple(
+            w.integer(1, group.axis.size) for w, group in zip(value["widths"].list(len(groups)), groups)
+        )
+        return Size(
+            size=value["size"].number(1e-6, 1.0),
+            widths=widths,
+            tables={_index(k, f, self.quadratures): f.text() for k, f in value["tables"].members()},
+            overrides={_index(k, f, self.weights): f.text() for k, f in value["overrides"].members()},
+            measured={k: f.number() for k, f in value["measured"].members()},
+            check={k: f.text() for k, f in value["check"].members()},
+        )
+
+
+def _non_empty(value: Field) -> list[Field]:
+    entries = value.list()
+    if not entries:
+        raise value.fail("a list that is not empty")
+    return entries
+
+
+def _shape(value: Field) -> tuple[int, ...]:
+    entries = value.list()
+    if len(entries) > 8:
+        raise value.fail("at most 8 dimensions")
+    return tuple(d.integer(1, MAX_LENGTH) for d in entries)
+
+
+def _index(key: str, value: Field, count: int) -> int:
+    if not key.isascii() or not key.isdigit() or len(key) > 9 or int(key) >= count:
+        raise BundleError(
+            f"{value.source}: manifest field {value.path}: expected a key below {count}, found {key!r}"
+        )
+    return int(key)
+
+
+def _list(value: Field) -> list[Field]:
+    entries = value.list()
+    if len(entries) > MAX_COUNT:
+        raise BundleError(
+            f"{value.source}: manifest field {value.path}: expected at most {MAX_COUNT} entries, "
+            f"found {len(entries)}"
+        )
+    return entries
+
+
+def parse(document: Any, source: str) -> Manifest:
+    """Check a decoded JSON manifest and return it as dataclasses.
+
+    Raises
+    ------
+    BundleError : a field is missing, of the wrong type or out of range; the message names it
+    """
+    root = Field(document, "manifest", source)
+    version = root["format_version"].integer(1, MAX_LENGTH)
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{source}: bundle format version {version}; this runtime reads version {FORMAT_VERSION}: "
+            "update innlite or export the bundle again"
+        )
+    parser = _Parser()
+    group_fields = _list(root["groups"])
+    parser.groups = len(group_fields)
+    groups = tuple(parser.group(g) for g in group_fields)
+    quadrature_fields = _list(root["quadratures"])
+    parser.quadratures = len(quadrature_fields)
+    quadratures = tuple(parser.quadrature(q) for q in quadrature_fields)
+    weight_fields = _list(root["weights"])
+    parser.weights = len(weight_fields)
+    weights = tuple(parser.weight(w, quadratures) for w in weight_fields)
+    tensor_fields = _list(root["tensors"])
+    parser.tensors = len(tensor_fields)
+    tensors = tuple(parser.tensor(t) for t in tensor_fields)
+    _unique([w.name for w in weights], root["weights"])
+    _unique([g.name for g in groups], root["groups"])
+    curve = root["curve"]
+    if not isinstance(curve.value, dict):
+        raise curve.fail("an object")
+    sizes = tuple(parser.size(s, groups) for s in _list(root["sizes"]))
+    if [s.size for s in sizes] != sorted({s.size for s in sizes}) or not sizes or sizes[-1].size != 1.0:
+        raise root["sizes"].fail("increasing sizes that end with 1")
+    if sizes[-1].widths != tuple(g.axis.size for g in groups):
+        raise root["sizes"].fail("full widths at size 1")
+    manifest = Manifest(
+        name=root["name"].text(),
+        producer={k: f.text() for k, f in root["producer"].members()},
+        inputs=tuple(parser.port(p) for p in _non_empty(root["inputs"])),
+        outputs=tuple(parser.port(p) for p in _non_empty(root["outputs"])),
+        labels=tuple(label.text() for label in _list(root["labels"])),
+        groups=groups,
+        quadratures=quadratures,
+        weights=weights,
+        tensors=tensors,
+        nodes=tuple(parser.node(n) for n in _list(root["nodes"])),
+        macs=parser.expression(root["macs"]),
+        align=root["align"].integer(1, MAX_WIDTH),
+        sizes=sizes,
+        presets={k: f.number(1e-6, 1.0) for k, f in root["presets"].members()},
+        curve=curve.value,
+        check_seed=root["check_seed"].integer(0, (1 << 63) - 1),
+        digests={k: f.text() for k, f in root["digests"].members()},
+    )
+    _check_graph(manifest, source)
+    return manifest
+
+
+def _unique(names: list[str], value: Field) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise BundleError(f"{value.source}: manifest field {value.path}: the name {name!r} occurs twice")
+        seen.add(name)
+
+
+def _check_graph(manifest: Manifest, source: str) -> None:
+    """Every tensor is written once before it is read, and the outputs are written."""
+    ready = {i for i, t in enumerate(manifest.tensors) if t.weight is not None or t.values is not None}
+    for port in manifest.inputs:
+        if port.tensor in ready:
+            raise BundleError(f"{source}: input {port.name!r}: expected a variable of its own, found a constant")
+        ready.add(port.tensor)
+    for node in manifest.nodes:
+        for index in node.inputs:
+            if index not in ready:
+                raise BundleError(
+                    f"{source}: node {node.name!r} reads tensor {index}, which nothing has written yet"
+                )
+        for index in node.outputs:
+            if index in ready:
+                raise BundleError(f"{source}: node {node.name!r} writes tensor {index} a second time")
+            ready.add(index)
+    for port in manifest.outputs:
+        if port.tensor not in ready:
+            raise BundleError(f"{source}: output {port.name!r}: no node writes its tensor {port.tensor}")

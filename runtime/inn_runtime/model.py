@@ -1,0 +1,84 @@
+"""A network at one size: what it costs, its `.ms` bytes, a session that runs it."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from .bundle import Bundle
+from .files import write_atomically
+from .manifest import evaluate
+from .ms_model import pack
+from .plan import Plan
+from .resample import Discretisation, resize
+from .session import Session
+
+
+class Model:
+    """A resized network. Cheap to make: weights are sampled when its bytes are asked for.
+
+    Attributes
+    ----------
+    bundle : where it comes from
+    plan : the size, the widths of all channel groups, the calibrated data used
+    """
+
+    def __init__(self, bundle: Bundle, plan: Plan) -> None:
+        self.bundle = bundle
+        self.plan = plan
+
+    @property
+    def size(self) -> float:
+        """The size that is built; see `Plan.requested` for the one asked for."""
+        return self.plan.size
+
+    @property
+    def name(self) -> str:
+        """The preset's name, or the size as a number."""
+        return self.plan.preset or f"{self.plan.size:g}"
+
+    @cached_property
+    def parameters(self) -> int:
+        """Number of weights and biases."""
+        shapes = (weight.shape(self.plan.widths) for weight in self.bundle.manifest.weights)
+        return sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image's convolutions and matrix products (FLOPs are twice that)."""
+        return evaluate(self.bundle.manifest.macs, self.plan.widths)
+
+    def weight(self, index: int) -> npt.NDArray[np.float32]:
+        """Weight ``index`` of the manifest at this size, in the engine's layout."""
+        calibrated = self.plan.calibrated
+        if calibrated is not None and index in calibrated.overrides:
+            return self.bundle.tensor(calibrated.overrides[index])
+        weight = self.bundle.manifest.weights[index]
+        return resize(self.bundle.tensor(f"weight/{weight.name}"), weight.dims, self._discretisation)
+
+    @cached_property
+    def _discretisation(self) -> Discretisation:
+        tables = {} if self.plan.calibrated is None else self.plan.calibrated.tables
+
+        def table(quadrature: int) -> npt.NDArray[np.float32] | None:
+            return self.bundle.tensor(tables[quadrature]) if quadrature in tables else None
+
+        axes = [group.axis for group in self.bundle.manifest.groups]
+        return Discretisation(axes, self.plan.widths, table)
+
+    def to_bytes(self) -> memoryview:
+        """The `.ms` model; the same bundle, size and machine give the same bytes."""
+        return pack(self.bundle.manifest, self.plan.widths, self.weight)
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the `.ms` model atomically; returns its number of bytes."""
+        content = self.to_bytes()
+        write_atomically(path, content)
+        return len(content)
+
+    def session(self, threads: int = 1, engine: str = "auto") -> Session:
+        """Build the model in MindSpore Lite; see `inn_runtime.engine` for the engines."""
+        return Session(self, threads=threads, engine=engine)

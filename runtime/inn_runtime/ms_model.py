@@ -1,0 +1,173 @@
+"""Packing a lowered graph as a MindSpore Lite model (`.ms`), one FlatBuffer, without a converter.
+
+The field numbers are those of MindSpore Lite's public schema (model.fbs). Nothing here knows an
+operator: nodes carry their primitive's union number and attributes as (slot, type, value).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+
+from .manifest import Attribute, GraphNode, GraphTensor, Manifest, evaluate
+
+FILE_IDENTIFIER = b"MSL2"
+FLOAT32, INT32 = 43, 34
+NODE_CONSTANT, NODE_VARIABLE = 0, 2
+FORMAT_NHWC = 1
+FRAMEWORK_ONNX = 2
+
+# Slots of the schema's tables.
+_TENSOR = {"nodeType": 0, "dataType": 1, "dims": 2, "format": 3, "data": 6, "name": 9}
+_NODE = {"name": 0, "primitive": 2, "inputIndex": 3, "outputIndex": 4}
+_SUBGRAPH = {"name": 0, "inputs": 1, "outputs": 2, "nodes": 3, "tensors": 4}
+_META = {"name": 0, "version": 1, "fmkType": 2, "inputs": 3, "outputs": 4, "nodes": 6, "tensors": 7, "subGraph": 8}
+
+WeightReader = Callable[[int], npt.NDArray[np.float32]]
+
+
+def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> memoryview:
+    """The bytes of a `.ms` file.
+
+    Parameters
+    ----------
+    manifest : its lowered graph is packed
+    widths : the width of every channel group
+    weight : called once per weight tensor, in graph order; its result is copied and dropped at once
+    """
+    data = sum(4 * int(np.prod(w.shape(widths), dtype=np.int64)) for w in manifest.weights)
+    # One allocation: the builder would otherwise double its buffer, and copy it, as it grows.
+    builder = flatbuffers.Builder(data + 512 * (len(manifest.tensors) + len(manifest.nodes)) + 4096)
+    tensors = [_tensor(builder, t, widths, weight) for t in manifest.tensors]
+    nodes = [_node(builder, n, widths) for n in manifest.nodes]
+    inputs = [port.tensor for port in manifest.inputs]
+    outputs = [port.tensor for port in manifest.outputs]
+    subgraph = _table(
+        builder,
+        {
+            _SUBGRAPH["name"]: builder.CreateString("main"),
+            _SUBGRAPH["inputs"]: _numbers(builder, inputs, np.uint32),
+            _SUBGRAPH["outputs"]: _numbers(builder, outputs, np.uint32),
+            _SUBGRAPH["nodes"]: _numbers(builder, range(len(nodes)), np.uint32),
+            _SUBGRAPH["tensors"]: _numbers(builder, range(len(tensors)), np.uint32),
+        },
+    )
+    references = {
+        _META["name"]: builder.CreateString(manifest.name),
+        _META["version"]: builder.CreateString("innlite"),
+        _META["inputs"]: _numbers(builder, inputs, np.uint32),
+        _META["outputs"]: _numbers(builder, outputs, np.uint32),
+        _META["nodes"]: _offsets(builder, nodes),
+        _META["tensors"]: _offsets(builder, tensors),
+        _META["subGraph"]: _offsets(builder, [subgraph]),
+    }
+    builder.Finish(_table(builder, references, {_META["fmkType"]: FRAMEWORK_ONNX}), FILE_IDENTIFIER)
+    return memoryview(builder.Bytes)[builder.Head() :]
+
+
+def _tensor(builder: Any, tensor: GraphTensor, widths: tuple[int, ...], weight: WeightReader) -> int:
+    kind, node_type, dims, data = FLOAT32, NODE_VARIABLE, tensor.dims, None
+    if tensor.weight is not None:
+        values = weight(tensor.weight)
+        node_type, dims, data = NODE_CONSTANT, values.shape, _bytes(builder, values)
+    elif tensor.values is not None:
+        constant = np.array([evaluate(e, widths) for e in tensor.values], np.int32)
+        kind, node_type, dims, data = INT32, NODE_CONSTANT, tensor.shape, _bytes(builder, constant)
+    references = {
+        _TENSOR["dims"]: _numbers(builder, dims, np.int32),
+        _TENSOR["name"]: builder.CreateString(tensor.name),
+    }
+    if data is not None:
+        references[_TENSOR["data"]] = data
+    numbers = {
+        _TENSOR["nodeType"]: node_type,
+        _TENSOR["dataType"]: kind,
+        _TENSOR["format"]: FORMAT_NHWC,
+    }
+    return _table(builder, references, numbers)
+
+
+def _node(builder: Any, node: GraphNode, widths: tuple[int, ...]) -> int:
+    values = [_attribute(builder, a, widths) for a in node.attributes]
+    builder.StartObject(max((a.slot for a in node.attributes), default=-1) + 1)
+    for attribute, value in zip(node.attributes, values):
+        _PREPEND[attribute.type](builder, attribute.slot, value)
+    content = builder.EndObject()
+    builder.StartObject(2)
+    builder.PrependUint8Slot(0, node.primitive, 0)
+    builder.PrependUOffsetTRelativeSlot(1, content, 0)
+    primitive = builder.EndObject()
+    return _table(
+        builder,
+        {
+            _NODE["name"]: builder.CreateString(node.name),
+            _NODE["primitive"]: primitive,
+            _NODE["inputIndex"]: _numbers(builder, node.inputs, np.uint32),
+            _NODE["outputIndex"]: _numbers(builder, node.outputs, np.uint32),
+        },
+    )
+
+
+# The default is None, not the schema's: a value is written even where it equals the default.
+_PREPEND: dict[str, Callable[[Any, int, Any], None]] = {
+    "bool": lambda b, slot, v: b.PrependBoolSlot(slot, v, None),
+    "byte": lambda b, slot, v: b.PrependInt8Slot(slot, v, None),
+    "int": lambda b, slot, v: b.PrependInt32Slot(slot, v, None),
+    "long": lambda b, slot, v: b.PrependInt64Slot(slot, v, None),
+    "float": lambda b, slot, v: b.PrependFloat32Slot(slot, v, None),
+    "longs": lambda b, slot, v: b.PrependUOffsetTRelativeSlot(slot, v, 0),
+    "floats": lambda b, slot, v: b.PrependUOffsetTRelativeSlot(slot, v, 0),
+    "string": lambda b, slot, v: b.PrependUOffsetTRelativeSlot(slot, v, 0),
+}
+
+
+def _attribute(builder: Any, attribute: Attribute, widths: tuple[int, ...]) -> Any:
+    """The attribute's value at these widths; an offset where it is a vector or a text."""
+    value: Any = attribute.value
+    if attribute.type == "longs":
+        return _numbers(builder, [evaluate(e, widths) for e in value], np.int64)
+    if attribute.type == "floats":
+        return _numbers(builder, value, np.float32)
+    if attribute.type == "string":
+        return builder.CreateString(value)
+    if attribute.type in ("byte", "int", "long"):
+        return evaluate(value, widths)
+    return value
+
+
+def _numbers(builder: Any, values: Any, dtype: Any) -> int:
+    offset: int = builder.CreateNumpyVector(np.array(list(values), dtype))
+    return offset
+
+
+def _bytes(builder: Any, array: npt.NDArray[np.generic]) -> int:
+    """A byte vector, aligned to 16, copied straight from the array (CreateNumpyVector copies twice)."""
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    builder.StartVector(1, content.size, 16)
+    builder.head -= content.size
+    np.frombuffer(builder.Bytes, np.uint8)[builder.head : builder.head + content.size] = content
+    offset: int = builder.EndVector()
+    return offset
+
+
+def _offsets(builder: Any, values: list[int]) -> int:
+    builder.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        builder.PrependUOffsetTRelative(value)
+    offset: int = builder.EndVector()
+    return offset
+
+
+def _table(builder: Any, references: dict[int, int], integers: dict[int, int] | None = None) -> int:
+    """A table of offsets and 32-bit integers, keyed by slot."""
+    builder.StartObject(max([*references, *(integers or {})]) + 1)
+    for slot, reference in references.items():
+        builder.PrependUOffsetTRelativeSlot(slot, reference, 0)
+    for slot, integer in (integers or {}).items():
+        builder.PrependInt32Slot(slot, integer, None)
+    offset: int = builder.EndObject()
+    return offset

@@ -1,0 +1,69 @@
+"""From the user's dial to the width of every channel group."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .axes import round_width
+from .errors import UsageError
+from .manifest import Manifest, Size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The widths that a requested size resolves to.
+
+    Attributes
+    ----------
+    size : the size that will be built
+    requested : the size that was asked for; larger than ``size`` where the calibrated quadratures of
+        the next calibrated size below are used
+    preset : the preset's name, if the request is one
+    widths : the width of every group
+    calibrated : the bundle's data for this size, None where the quadrature rule alone applies
+    """
+
+    size: float
+    requested: float
+    preset: str | None
+    widths: tuple[int, ...]
+    calibrated: Size | None
+
+
+def make_plan(manifest: Manifest, size: float | str) -> Plan:
+    """Resolve a preset's name or a number in (0, 1].
+
+    Where the bundle is calibrated, a size between two calibrated ones takes the one below: it is never
+    slower or larger than what was asked for. Bundles that integrate by a rule take any size.
+
+    Raises
+    ------
+    UsageError : unknown preset, not a number, or outside the bundle's range
+    """
+    requested = parse_size(manifest, size)
+    preset = next((name for name, value in manifest.presets.items() if value == requested), None)
+    calibrated = any(entry.tables or entry.overrides for entry in manifest.sizes)
+    smallest = manifest.sizes[0].size
+    if calibrated and requested < smallest:
+        raise UsageError(f"size {requested:g}: the smallest size of this bundle is {smallest:g}")
+    if calibrated or requested == 1.0:
+        entry = max((s for s in manifest.sizes if s.size <= requested), key=lambda s: s.size)
+        return Plan(entry.size, requested, preset, entry.widths, entry)
+    widths = tuple(round_width(requested, group.axis.size, manifest.align) for group in manifest.groups)
+    exact = next((s for s in manifest.sizes if s.size == requested), None)
+    return Plan(requested, requested, preset, widths, exact)
+
+
+def parse_size(manifest: Manifest, size: float | str) -> float:
+    """A preset's name, or a number (also as text), as a size in (0, 1]."""
+    if isinstance(size, str) and size in manifest.presets:
+        return manifest.presets[size]
+    try:
+        value = float(size)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0.0 < value <= 1.0:
+        presets = ", ".join(f"{name} ({value:g})" for name, value in manifest.presets.items())
+        raise UsageError(f"size {size!r}: expected a number in (0, 1] or one of {presets}")
+    return value

@@ -1,0 +1,156 @@
+"""Running a resized network: arrays in the source model's layout, any batch, live resizing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from .engine import EngineModel, load_engine
+from .errors import UsageError
+from .manifest import Port
+
+if TYPE_CHECKING:
+    from .model import Model
+
+Array = npt.NDArray[np.float32]
+Inputs = Union[npt.ArrayLike, Mapping[str, npt.ArrayLike]]
+
+
+class _Built:
+    """A model that the engine holds, and the batch it is set to."""
+
+    def __init__(self, model: Model, engine_model: EngineModel) -> None:
+        self.model = model
+        self.engine_model = engine_model
+        self.batch = 1
+
+
+class Session:
+    """A resized network in the engine. One call runs at a time; threads may share a session.
+
+    Attributes
+    ----------
+    engine : name of the engine in use
+    resample_seconds, build_seconds : time taken by the latest resampling and packing, and by the
+        engine's build
+    model_bytes : size of the latest `.ms` model
+    """
+
+    def __init__(self, model: Model, threads: int = 1, engine: str = "auto") -> None:
+        self._engine = load_engine(engine)
+        self._threads = threads
+        self._lock = threading.Lock()
+        self.engine = self._engine.name
+        self.resample_seconds = self.build_seconds = 0.0
+        self.model_bytes = 0
+        self._built: _Built | None = self._build(model)
+
+    def _build(self, model: Model) -> _Built:
+        start = time.perf_counter()
+        content = model.to_bytes()
+        packed = time.perf_counter()
+        built = _Built(model, self._engine.build(content, self._threads))
+        self.model_bytes = len(content)
+        self.resample_seconds = packed - start
+        self.build_seconds = time.perf_counter() - packed
+        return built
+
+    @property
+    def model(self) -> Model:
+        """The network at the size in use."""
+        return self._open().model
+
+    def _open(self) -> _Built:
+        if self._built is None:
+            raise UsageError("the session is closed")
+        return self._built
+
+    def run(self, inputs: Inputs) -> Union[Array, dict[str, Array]]:
+        """Run the network.
+
+        Parameters
+        ----------
+        inputs : the input as an array, or a mapping from input names to arrays; float, laid out as
+            in the source model (NCHW for images), any batch
+
+        Returns
+        -------
+        The output as float32; a mapping from names to outputs where the network has several.
+
+        Raises
+        ------
+        UsageError : an input is missing or unknown, has the wrong shape or type; the session is closed
+        EngineError : MindSpore Lite failed
+        """
+        manifest = self._open().model.bundle.manifest
+        arrays, batch = _check_inputs(manifest.inputs, inputs)
+        with self._lock:
+            built = self._open()
+            if batch != built.batch:
+                built.engine_model.resize({name: array.shape for name, array in arrays.items()})
+                built.batch = batch
+            outputs = built.engine_model.run(arrays)
+        results = {port.name: outputs[port.name].astype(np.float32, copy=False) for port in manifest.outputs}
+        return results if len(results) > 1 else next(iter(results.values()))
+
+    def resize(self, size: float | str) -> None:
+        """Change the network's size. Calls in flight finish on the old one; a failed build changes nothing."""
+        built = self._build(self._open().model.bundle.resample(size))
+        with self._lock:
+            previous, self._built = self._built, built
+        if previous is None:  # closed in the meantime
+            self.close()
+        else:
+            previous.engine_model.close()
+
+    def close(self) -> None:
+        """Free the engine's model. Closing twice is allowed."""
+        with self._lock:
+            built, self._built = self._built, None
+        if built is not None:
+            built.engine_model.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_inputs(ports: tuple[Port, ...], inputs: Inputs) -> tuple[dict[str, Array], int]:
+    """Arrays in the engine's layout (NHWC), keyed by name, and their common batch."""
+    if not isinstance(inputs, Mapping):
+        if len(ports) != 1:
+            names = ", ".join(port.name for port in ports)
+            raise UsageError(f"inputs: expected a mapping with the names {names}, found one array")
+        inputs = {ports[0].name: inputs}
+    unknown = sorted(set(inputs) - {port.name for port in ports})
+    if unknown:
+        names = ", ".join(port.name for port in ports)
+        raise UsageError(f"inputs: expected the names {names}, found {', '.join(unknown)}")
+    arrays: dict[str, Array] = {}
+    batch = 0
+    for port in ports:
+        if port.name not in inputs:
+            raise UsageError(f"input {port.name!r} is missing")
+        array = np.asarray(inputs[port.name])
+        if not np.issubdtype(array.dtype, np.floating):
+            raise UsageError(f"input {port.name!r}: expected float32 values, found {array.dtype}")
+        if array.ndim != len(port.shape) or array.shape[1:] != port.shape[1:] or not len(array):
+            expected = "(batch, " + ", ".join(str(d) for d in port.shape[1:]) + ")"
+            raise UsageError(f"input {port.name!r}: expected shape {expected}, found {array.shape}")
+        if batch and len(array) != batch:
+            raise UsageError(f"input {port.name!r}: expected batch {batch}, found {len(array)}")
+        batch = len(array)
+        if array.ndim == 4:
+            array = array.transpose(0, 2, 3, 1)
+        arrays[port.name] = np.ascontiguousarray(array, np.float32)
+    return arrays, batch

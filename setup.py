@@ -1,0 +1,58 @@
+"""Compile the C interface to MindSpore Lite into wheels. Everything else is in pyproject.toml.
+
+A wheel for one platform comes out where there are a C++ compiler and MindSpore Lite: a folder in the
+environment variable INNLITE_MINDSPORE_LITE, or the cache, which the first use of the runtime fills. Else
+the wheel fits every platform and the runtime compiles the interface at its first use.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+
+RUNTIME = Path(__file__).parent / "runtime" / "inn_runtime"
+
+# Namespaces in place of the packages, whose __init__ modules import what need not be installed to build.
+for name, folder in (("inn_runtime", RUNTIME), ("inn_runtime.engine", RUNTIME / "engine")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [str(folder)]
+
+from inn_runtime.engine import build, library  # noqa: E402
+from inn_runtime.errors import EngineError  # noqa: E402
+
+
+class BuildWithInterface(build_py):
+    """Add the compiled interface where it can be had; never fail for want of it."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:  # it would not notice that its source has changed
+            return
+        folder = Path(self.build_lib, "inn_runtime", "engine")
+        for old in folder.glob("inn_engine-*.so"):  # from an earlier build in the same tree
+            old.unlink()
+        try:
+            found = library.find_local_library()
+            if found is None:
+                raise EngineError("MindSpore Lite is not on this machine yet")
+            build.compile_interface(found, folder / build.compiled_name(found))
+        except EngineError as error:
+            self.warn(f"the engine's C interface is left to be compiled at first use: {error}")
+
+
+class WheelWithInterface(bdist_wheel):
+    """Tag the wheel for this platform, and any Python 3, if it has the compiled interface."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        if any(Path(self.bdist_dir).rglob("inn_engine-*.so")):
+            self.root_is_pure = False
+            return "py3", "none", super().get_tag()[2]
+        return super().get_tag()
+
+
+setup(cmdclass={"build_py": BuildWithInterface, "bdist_wheel": WheelWithInterface})
