@@ -11,6 +11,7 @@ import numpy as np
 
 DEFAULT_FOLDER = "/usr/share/datasets/fashion-mnist"
 MEAN, STD = 0.2860, 0.3530
+PREPROCESSING = {"size": [28, 28], "scale": 255, "mean": [MEAN], "std": [STD], "layout": "NCHW"}
 CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",

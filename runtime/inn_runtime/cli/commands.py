@@ -15,6 +15,7 @@ from ..bundle import Bundle, open_bundle
 from ..errors import BundleError, EngineError, UsageError
 from ..files import write_atomically
 from ..noise import noise
+from .table import format_table
 
 SELF_CHECK_TOLERANCE = 1e-3
 ENGINES = ("auto", "native", "worker", "vendor")
@@ -140,12 +141,7 @@ def _table(sizes: list[dict[str, Any]]) -> str:
         ]
         for entry in sizes
     ]
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
-        for row in [header, *rows]
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    return format_table(header, rows)
 
 
 # ---------------------------------------------------------------------- verify

@@ -68,8 +68,9 @@ def compile_interface(library: Library, output: Path) -> None:
     command += [f"-L{library.lib_folder}", f"-l:{MAIN_LIBRARY}"]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        lines = [line for line in result.stderr.splitlines() if "error" in line] or [result.stderr.strip()]
-        raise EngineError(f"{command[0]} cannot compile the engine's C interface: {lines[0]}")
+        lines = [line for line in result.stderr.splitlines() if "error" in line]
+        reason = lines[0] if lines else f"it ended with code {result.returncode}"
+        raise EngineError(f"{command[0]} cannot compile the engine's C interface: {reason}")
 
 
 def _source_folder() -> Path:

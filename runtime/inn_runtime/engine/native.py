@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -16,7 +17,7 @@ from ..errors import EngineError, UsageError
 from . import build
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
 from .interface import Array, Buffer, TensorSpec
-from .library import find_library
+from .library import Library, find_library
 
 _ABI = 1  # INN_ENGINE_ABI of the header that the structure and the signatures below follow
 _INPUTS, _OUTPUTS = 0, 1
@@ -110,7 +111,6 @@ _load_lock = threading.Lock()
 def _load() -> _Interface:
     """Load MindSpore Lite and the interface to it, once per process."""
     library = find_library()
-    packaged = build.packaged(library)
     # The engine logs to stderr. It looks its level up again long after loading, so the variable has to stay;
     # 4 is the only level at which a refused model prints nothing.
     os.environ.setdefault("GLOG_v", "4")
@@ -120,17 +120,23 @@ def _load() -> _Interface:
             ctypes.CDLL(str(path))
     except OSError as error:
         raise EngineError(f"MindSpore Lite in {library.folder} cannot be loaded: {error}") from error
-    try:
-        interface = ctypes.CDLL(str(packaged or build.cached(library)))
-    except OSError as error:
-        if packaged is None:
-            raise EngineError(f"the engine's C interface cannot be loaded: {error}") from error
-        interface = ctypes.CDLL(str(build.cached(library)))  # the wheel's is for a newer C library
+    interface = _load_interface(library)
     loaded = _Interface(interface, library.version)
     abi = interface.inn_engine_abi()
     if abi != _ABI:
         raise EngineError(f"the engine's C interface: expected ABI {_ABI}, found {abi}")
     return loaded
+
+
+def _load_interface(library: Library) -> ctypes.CDLL:
+    packaged = build.packaged(library)
+    if packaged is not None:
+        with contextlib.suppress(OSError):  # it may be made for a newer C library than this machine has
+            return ctypes.CDLL(str(packaged))
+    try:
+        return ctypes.CDLL(str(build.cached(library)))
+    except OSError as error:
+        raise EngineError(f"the engine's C interface cannot be loaded: {error}") from error
 
 
 class NativeEngine:

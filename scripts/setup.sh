@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Prepares .venv with everything that the demo and the tests need. Safe to run again; quick when nothing changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { echo "setup: $*" >&2; exit 1; }
+
+# Debian packages that are missing.
+packages=()
+command -v "${CXX:-g++}" >/dev/null || packages+=(g++)
+python="${PYTHON:-python3}"
+command -v "$python" >/dev/null || packages+=(python3 python3-venv)
+if command -v "$python" >/dev/null && ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+  packages+=(python3-venv)
+fi
+[ -d "${FASHION_MNIST:-/usr/share/datasets/fashion-mnist}" ] || packages+=(dataset-fashion-mnist)
+if [ "${#packages[@]}" -gt 0 ]; then
+  [ "$(id -u)" = 0 ] || fail "install first, as root: apt-get install ${packages[*]}"
+  command -v apt-get >/dev/null || fail "missing: ${packages[*]} (there is no apt-get here)"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+
+"$python" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' ||
+  fail "MindSpore needs Python 3.9 to 3.12, found $("$python" --version); set PYTHON to another"
+
+# Install again only when the packaging changed.
+stamp="$("$python" --version) $(cat pyproject.toml setup.py | sha256sum)"
+if [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
+  "$python" -m venv .venv
+  .venv/bin/python -m pip install -q --upgrade pip
+  .venv/bin/python -m pip install -q -e '.[dev]'
+  echo "$stamp" >.venv/stamp
+fi
