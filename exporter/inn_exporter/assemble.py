@@ -18,7 +18,8 @@ from safetensors.numpy import save
 
 from .calibrate import CalibratedSize
 from .graph import Graph
-from .lowering import LoweredGraph, LoweredWeight
+from .lowering import LoweredGraph
+from .storage import store, table_storage
 from .structure import Channels
 
 PRESETS = {"tiny": 0.25, "small": 0.5, "medium": 0.7, "large": 0.85, "full": 1.0}
@@ -45,19 +46,9 @@ class Draft:
         return json.dumps(self.manifest, separators=(",", ":"), allow_nan=False)
 
 
-def as_stored(values: np.ndarray, storage: str) -> np.ndarray:
-    """Values in the dtype in which they are stored: float32 for biases, and where float16 is too small.
-
-    A bias is a few bytes, and δ is worth nothing once it is rounded.
-    """
-    overflows = storage == "float16" and np.abs(values).max(initial=0.0) > np.finfo(np.float16).max
-    # C order: safetensors writes memory as it lies.
-    return np.ascontiguousarray(values, np.float32 if values.ndim == 1 or overflows else storage)
-
-
 def round_constants(graph: Graph, storage: str) -> Graph:
     """The graph with its constants rounded as they will be stored."""
-    constants = {k: as_stored(v, storage).astype(np.float32) for k, v in graph.constants.items()}
+    constants = {name: store(values, storage).read() for name, values in graph.constants.items()}
     return Graph(graph.name, graph.inputs, graph.outputs, graph.nodes, constants, graph.shapes)
 
 
@@ -126,9 +117,11 @@ def assemble(
         }
     )
     for weight in lowered.weights:
-        draft.tensors[f"weight/{weight.name}"] = as_stored(weight.values, storage)
+        # The output channel comes first in a graph's constant, wherever the engine wants it.
+        channel = weight.permutation.index(0)
+        store(weight.values, storage, channel).add_to(draft.tensors, f"weight/{weight.name}")
     for size, calibrated in sorted(sizes.items()):
-        draft.manifest["sizes"].append(_size(draft, lowered, channels, size, calibrated, storage))
+        draft.manifest["sizes"].append(_size(draft, lowered, size, calibrated, storage))
     full = {"size": 1.0, "widths": channels.sizes, "tables": {}, "overrides": {}, "measured": {}, "check": {}}
     draft.manifest["sizes"].append(full)
     draft.tensors[SOURCE_KEY] = np.frombuffer(source, np.uint8)
@@ -144,40 +137,38 @@ def _dimension(dimension: Dimension) -> list[dict[str, int]]:
 
 
 def _size(
-    draft: Draft,
-    lowered: LoweredGraph,
-    channels: Channels,
-    size: float,
-    calibrated: CalibratedSize,
-    storage: str,
+    draft: Draft, lowered: LoweredGraph, size: float, calibrated: CalibratedSize, storage: str
 ) -> dict[str, Any]:
-    """Store a size's tables, or, where that is smaller, the finished weights of a table's consumers."""
+    """Store what a size needs: changed constants, and each table or, where smaller, its consumers' weights."""
     overrides: dict[str, str] = {}
     tables: dict[str, str] = {}
 
-    def override(index: int, weight: LoweredWeight) -> None:
-        key = f"override/{weight.name}@{size:g}"
+    def override(index: int) -> None:
+        weight = lowered.weights[index]
+        key = overrides[str(index)] = f"override/{weight.name}@{size:g}"
         values = calibrated.constants[weight.name].transpose(weight.permutation)
-        draft.tensors[key] = as_stored(values, storage)
-        overrides[str(index)] = key
+        store(values, table_storage(storage), weight.permutation.index(0)).add_to(draft.tensors, key)
 
     consumers: dict[int, list[int]] = {}
     for index, weight in enumerate(lowered.weights):
-        if weight.name in calibrated.biases:
-            override(index, weight)
-        for quadrature in _quadratures(weight.dims):
-            consumers.setdefault(quadrature, []).append(index)
-    for quadrature, table in sorted(calibrated.tables.items()):
-        weights = [lowered.weights[i] for i in consumers.get(quadrature, [])]
+        if weight.name in calibrated.changed:
+            override(index)
+        else:
+            for quadrature in _quadratures(weight.dims):
+                consumers.setdefault(quadrature, []).append(index)
+    for quadrature, indices in sorted(consumers.items()):
+        table = calibrated.tables.get(quadrature)
+        if table is None:
+            continue
+        weights = [lowered.weights[i] for i in indices]
         finished = sum(calibrated.constants[w.name].size for w in weights)
         alone = all(len(_quadratures(w.dims)) == 1 for w in weights)
-        if alone and finished < table.size:
-            for index in consumers.get(quadrature, []):
-                override(index, lowered.weights[index])
+        if alone and finished < table.values.size:
+            for index in indices:
+                override(index)
         else:
-            key = f"table/{quadrature}@{size:g}"
-            draft.tensors[key] = as_stored(table, storage)
-            tables[str(quadrature)] = key
+            key = tables[str(quadrature)] = f"table/{quadrature}@{size:g}"
+            table.add_to(draft.tensors, key)
     return {
         "size": size,
         "widths": calibrated.widths,

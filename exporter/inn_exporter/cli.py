@@ -34,7 +34,10 @@ def export_command(subparsers: Any) -> None:
     )
     parser.add_argument("--order", choices=("nested", "smooth", "l1"), help="channel order (default: fits the quadrature)")
     parser.add_argument("--sizes", help="comma-separated sizes in (0, 1] (default: the presets)")
-    parser.add_argument("--storage", choices=("float16", "float32"), default="float16")
+    parser.add_argument(
+        "--effort", choices=("fast", "refit"), default="refit", help="refit: also refit kernels of small sizes"
+    )
+    parser.add_argument("--storage", choices=("float16", "float32", "int8"), default="float16")
     parser.add_argument("--align", type=int, default=1, help="widths are multiples of this (default: 1)")
     parser.add_argument("--images", type=int, default=256, help="images to calibrate with (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
@@ -77,6 +80,7 @@ def _export(options: argparse.Namespace) -> None:
         quadrature=options.quadrature,
         order=options.order,
         sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
+        effort=options.effort,
         storage=options.storage,
         align=options.align,
         images=options.images,

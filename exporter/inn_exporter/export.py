@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .assemble import PRESETS, assemble, round_constants
-from .calibrate import CalibratedSize, calibrate
+from .calibrate import CalibratedSize, Calibration
 from .data import FEWEST_IMAGES, Source, load_samples
 from .folding import fold
 from .importers import import_onnx
@@ -26,10 +26,14 @@ from .lowering import Lowering
 from .measure import measure
 from .nodes import ORDERS, axis_for, order_channels
 from .onnx_writer import skeleton
+from .storage import STORAGES
 from .structure import analyse
 
 QUADRATURES = ("calibrated", "trapezoid", "none")
-STORAGES = ("float16", "float32")
+EFFORTS = ("fast", "refit")
+LARGEST_REFIT = 0.5
+"""Larger sizes gain little from refitted kernels, and these must be stored."""
+
 _DEFAULT_ORDER = {"calibrated": "nested", "trapezoid": "smooth", "none": "l1"}
 _MOST_HELD_OUT = 2000
 
@@ -43,6 +47,7 @@ def export(
     quadrature: str = "calibrated",
     order: str | None = None,
     sizes: Sequence[float] = tuple(PRESETS.values()),
+    effort: str = "refit",
     storage: str = "float16",
     align: int = 1,
     images: int = 256,
@@ -67,7 +72,10 @@ def export(
     order : how channels are laid out along their axis: ``nested``, ``smooth`` or ``l1``; default: what
         goes with the quadrature
     sizes : sizes to calibrate, in (0, 1]
-    storage : dtype of control grids and tables, ``float16`` or ``float32``
+    effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
+        sizes up to one half, where it is worth most
+    storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data is int8 beside
+        all but float32
     align : widths are multiples of this
     seed : of the choice of calibration images and of the self-check's noise
     keep : patterns (``*`` and ``?``) of channel groups that are not resized
@@ -80,7 +88,7 @@ def export(
     ------
     UsageError : the model, the data or an argument is not usable; nothing is written
     """
-    _check_arguments(quadrature, order, sizes, storage, align, images)
+    _check_arguments(quadrature, order, sizes, effort, storage, align, images)
     if order is None:
         order = _DEFAULT_ORDER[quadrature]
     graph = fold(import_onnx(model, input_shapes))
@@ -99,20 +107,20 @@ def export(
             size: [round_width(size, group.size, align) for group in channels.groups]
             for size in sorted(set(sizes) - {1.0})
         }
+        found = {
+            size: CalibratedSize(w, refit=effort == "refit" and size <= LARGEST_REFIT)
+            for size, w in widths.items()
+        }
         if quadrature == "calibrated":
-            step = bar("calibrating")
-            found = calibrate(
-                rounded, channels, axes, list(widths.values()), calibration.inputs, storage, progress=step
-            )
-        else:
-            found = [CalibratedSize(w) for w in widths.values()]
+            solver = Calibration(rounded, channels, axes, storage)
+            solver.run(list(found.values()), calibration.inputs, bar("calibrating"))
         lowered = Lowering(rounded, channels.dims).run()
         draft = assemble(
             rounded,
             channels,
             axes,
             lowered,
-            dict(zip(widths, found)),
+            found,
             storage=storage,
             align=align,
             source=skeleton(rounded, lowered.weights),
@@ -128,10 +136,17 @@ def export(
 
 
 def _check_arguments(
-    quadrature: str, order: str | None, sizes: Sequence[float], storage: str, align: int, images: int
+    quadrature: str,
+    order: str | None,
+    sizes: Sequence[float],
+    effort: str,
+    storage: str,
+    align: int,
+    images: int,
 ) -> None:
     for name, value, options in (
         ("quadrature", quadrature, QUADRATURES),
+        ("effort", effort, EFFORTS),
         ("storage", storage, STORAGES),
         ("order", order, (None, *ORDERS)),
     ):

@@ -48,7 +48,7 @@ def _channel_constant(graph: Graph, node: Node) -> np.ndarray | None:
     if node.op not in ("Mul", "Add") or node.inputs[1] not in graph.constants:
         return None
     values = graph.constants[node.inputs[1]]
-    if values.size not in (1, graph.shape(node.output)[1]) or values.size != values.shape[1]:
+    if graph.shape(node.output) != graph.shape(node.inputs[0]) or values.size != values.shape[1]:
         return None
     return values.astype(np.float64).reshape(-1)
 

@@ -58,6 +58,7 @@ class Lowering:
 
     # ------------------------------------------------------------------ for lowering rules
     def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of an activation or constant at full size, batch 1."""
         return self.graph.shape(name)
 
     def length(self, name: str, axis: int) -> Expression:
@@ -91,20 +92,23 @@ class Lowering:
             self._index[name] = self._tensor({"name": name, "weight": len(self.weights) - 1})
         return self._index[name]
 
-    def integers(self, name: str, values: Sequence[int | Expression]) -> int:
-        """An int32 vector; entries may be expressions of widths."""
-        return self._tensor({"name": name, "values": list(values), "shape": [len(values)]})
+    def integers(self, name: str, values: Sequence[int | Expression], shape: Sequence[int] = ()) -> int:
+        """An int32 tensor, by default a vector; entries may be expressions of widths."""
+        return self._tensor({"name": name, "values": list(values), "shape": list(shape or [len(values)])})
 
     def emit(
         self, primitive: str, node: Node, inputs: Sequence[int], output: int | None = None, **attributes: Any
     ) -> int:
         """Append a node; without ``output`` it writes the tensor of the node's (fused) output."""
         number, slots = PRIMITIVES[primitive]
+        name = node.name
         if output is None:
             output = self.variable(self.result(node))
+        else:  # a step on the way
+            name = self.tensors[output]["name"]
         self.nodes.append(
             {
-                "name": node.name if not self.nodes or node.name != self.nodes[-1]["name"] else f"{node.name}.1",
+                "name": name,
                 "primitive": number,
                 "attributes": [[*slots[name], value] for name, value in attributes.items()],
                 "inputs": list(inputs),
@@ -183,9 +187,9 @@ def _fusible_activations(graph: Graph) -> dict[str, Node]:
     result = {}
     for node in graph.nodes:
         readers = consumers.get(node.output, [])
-        if len(readers) == 1 and node.output not in graph.outputs and operator(node).fuses_activation:
-            if _activation_type(readers[0]) is not None:
-                result[node.output] = readers[0]
+        alone = len(readers) == 1 and node.output not in graph.outputs
+        if alone and operator(node).fuses_activation and _activation_type(readers[0]) is not None:
+            result[node.output] = readers[0]
     return result
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
 from inn_runtime.axes import Axis
-from inn_runtime.manifest import Dimension
+from inn_runtime.manifest import Dimension, Segment
 
 from . import forward
 from .graph import Graph
-from .statistics import second_moments
+from .statistics import Moments
 from .structure import Channels
 
 ORDERS = ("nested", "smooth", "l1")
@@ -22,7 +23,7 @@ def order_channels(
 ) -> Graph:
     """Lay out every group's channels in the given order; the network's function does not change."""
     if order == "nested":
-        orders = [pivoted_cholesky(gram) for gram in consumer_grams(graph, channels, images)]
+        orders = [nested_order(seen_by) for seen_by in consumers(graph, channels, images)]
     else:
         features = _weight_features(graph, channels)
         rule: Callable[[np.ndarray], np.ndarray] = smooth_path if order == "smooth" else largest_first
@@ -59,64 +60,93 @@ def _positions(dimension: Dimension, sizes: list[int], orders: list[np.ndarray])
     return np.concatenate(parts)
 
 
-def consumer_grams(
-    graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]
-) -> list[np.ndarray]:
-    """Per group: the sum of its consumers' input Gram matrices, each scaled to trace 1."""
-    grams = [np.zeros((size, size)) for size in channels.sizes]
-    wanted = {key.tensor for key, _ in channels.quadratures}
+@dataclass(frozen=True)
+class Consumer:
+    """What one tensor's readers see of a group: ``gram`` E[x xᵀ] of the tensor, ``kernel`` Σ WᵀW of their
+    weights, both (N, N)."""
+
+    gram: np.ndarray
+    kernel: np.ndarray
+
+
+def consumers(graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]) -> list[list[Consumer]]:
+    """Per group, the consumers of every tensor that runs along it."""
+    kernels = [np.zeros((channels.sizes[group],) * 2) for _, group in channels.quadratures]
+    for name, values in graph.constants.items():
+        for axis, dimension in enumerate(channels.dims[name]):
+            for segment, part in _segments(dimension, channels.sizes, values, axis):
+                if segment.quadrature is not None:
+                    kernels[segment.quadrature] += part @ part.T
+    result: list[list[Consumer]] = [[] for _ in channels.groups]
+    moments = Moments(graph, channels)
     activations = dict(images)
     for node in forward.walk(graph, activations, lambda n: forward.run_node(n, activations, graph.constants)):
-        if node.output not in wanted:
-            continue
-        values = activations[node.output]
-        for key, group in channels.quadratures:
+        for index, (key, group) in enumerate(channels.quadratures):
             if key.tensor == node.output:
-                _, gram = second_moments(values, values, channels, key, channels.sizes)
-                grams[group] += gram / max(np.trace(gram), 1e-30)
-    return grams
+                values = activations[node.output]
+                _, gram = moments(values, values, key, channels.sizes)
+                result[group].append(Consumer(gram, kernels[index]))
+    return result
 
 
-def pivoted_cholesky(gram: np.ndarray) -> np.ndarray:
-    """An order whose every prefix spans the rest best: each step takes the largest remaining variance.
+def nested_order(seen_by: Sequence[Consumer]) -> np.ndarray:
+    """An order whose every prefix explains the consumers' *outputs* best.
 
-    Parameters
-    ----------
-    gram : (N, N), symmetric, positive semidefinite
+    Greedy: with R the Gram of what the chosen channels leave unexplained and L'L = Σ WᵀW, each step takes
+    the channel j with the largest Σ ‖L R_j‖² / R_jj (the drop of the outputs' error, each consumer's scaled
+    to 1) and deflates R. With L = I this is pivoted Cholesky.
 
     Returns
     -------
     order : (N,)
     """
-    size = len(gram)
-    remaining = np.diagonal(gram).astype(np.float64).copy()
-    factor = np.zeros((size, size))
-    order = np.zeros(size, np.int64)
-    for step in range(size):
-        remaining[order[:step]] = -np.inf
-        pivot = order[step] = int(np.argmax(remaining))
-        column = gram[:, pivot] - factor[:, :step] @ factor[pivot, :step]
-        factor[:, step] = column / np.sqrt(max(column[pivot], 1e-30))
-        remaining = remaining - factor[:, step] ** 2
-    return order
+    states = []
+    for consumer in seen_by:
+        values, vectors = np.linalg.eigh(consumer.kernel)
+        root = (vectors * np.sqrt(np.maximum(values, 0))).T
+        residual = consumer.gram / max(float(np.sum(consumer.kernel * consumer.gram)), 1e-30)
+        floor = max(1e-9 * float(np.diagonal(residual).mean()), 1e-30)
+        states.append([residual, root @ residual, floor])
+    size = len(seen_by[0].gram)
+    order: list[int] = []
+    for _ in range(size):
+        gains = np.zeros(size)
+        for residual, outputs, floor in states:
+            gains += (outputs**2).sum(0) / np.maximum(np.diagonal(residual), floor)
+        gains[order] = -np.inf
+        chosen = int(np.argmax(gains))
+        order.append(chosen)
+        for state in states:
+            residual, outputs, floor = state
+            row = residual[chosen] / max(float(residual[chosen, chosen]), floor)
+            state[1] = outputs - np.outer(outputs[:, chosen], row)
+            state[0] = residual - np.outer(residual[:, chosen], row)
+    return np.array(order)
+
+
+def _segments(
+    dimension: Dimension, sizes: list[int], values: np.ndarray, axis: int
+) -> Iterator[tuple[Segment, np.ndarray]]:
+    """The segments of one dimension that follow a group, with their values as (N, everything else)."""
+    start = 0
+    for segment in dimension:
+        length = segment.length(sizes)
+        if segment.group is not None:
+            part = np.moveaxis(values, axis, 0)[start : start + length]
+            blocks = part.reshape(segment.outer, sizes[segment.group], -1).astype(np.float64)
+            yield segment, blocks.transpose(1, 0, 2).reshape(sizes[segment.group], -1)
+        start += length
 
 
 def _weight_features(graph: Graph, channels: Channels) -> list[np.ndarray]:
     """Per group, (N, features): the slices of all member weights (biases left out), each weight scaled alike."""
-    features: list[list[np.ndarray]] = [[] for _ in channels.groups]
+    features: list[list[np.ndarray]] = [[np.zeros((size, 1))] for size in channels.sizes]
     for name, values in graph.constants.items():
-        if values.ndim < 2:
-            continue
-        for axis, dimension in enumerate(channels.dims[name]):
-            if len(dimension) == 1 and (group := dimension[0].group) is not None:
-                segment = dimension[0]
-                stacked = np.moveaxis(values, axis, 0).reshape(segment.outer, channels.sizes[group], -1)
-                rows = stacked.transpose(1, 0, 2).reshape(channels.sizes[group], -1)
-                features[group].append(rows / max(float(np.linalg.norm(rows)), 1e-30))
-    return [
-        np.concatenate(parts, axis=1) if parts else np.zeros((size, 1))
-        for parts, size in zip(features, channels.sizes)
-    ]
+        for axis, dimension in enumerate(channels.dims[name] if values.ndim > 1 else ()):
+            for segment, rows in _segments(dimension, channels.sizes, values, axis):
+                assert segment.group is not None
+                features[segment.group].append(rows / max(float(np.linalg.norm(rows)), 1e-30))
+    return [np.concatenate(parts, axis=1) for parts in features]
 
 
 def largest_first(features: np.ndarray) -> np.ndarray:

@@ -5,49 +5,75 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from inn_runtime.manifest import Dimension
 
+from .graph import Graph
 from .structure import Channels, QuadratureKey
 
-_CHUNK = 32
+CHUNK = 32
+"""Images per step: bounds the memory of unfolded activations."""
 
-
-def _locate(channels: Channels, key: QuadratureKey, widths: list[int]) -> tuple[int, int, Dimension]:
-    dimension = channels.dims[key.tensor][key.dim]
-    start = sum(segment.length(widths) for segment in dimension[: key.part])
-    return start, start + dimension[key.part].length(widths), dimension
+SPREAD = 0.01
+"""Weight of the statistics before pooling in those of a pooled tensor."""
 
 
 def channel_rows(
     activation: np.ndarray, channels: Channels, key: QuadratureKey, widths: list[int]
 ) -> Iterator[np.ndarray]:
     """Chunks of (N, samples): the stretch's channels against images, positions and repeats."""
-    start, stop, dimension = _locate(channels, key, widths)
+    dimension = channels.dims[key.tensor][key.dim]
     segment = dimension[key.part]
     assert segment.group is not None
-    width = widths[segment.group]
-    for first in range(0, len(activation), _CHUNK):
-        part = np.moveaxis(activation[first : first + _CHUNK], key.dim, 0)[start:stop]
+    start = sum(before.length(widths) for before in dimension[: key.part])
+    stop, width = start + segment.length(widths), widths[segment.group]
+    for first in range(0, len(activation), CHUNK):
+        part = np.moveaxis(activation[first : first + CHUNK], key.dim, 0)[start:stop]
         blocks = part.reshape(segment.outer, width, segment.inner * part[0].size)
         yield blocks.transpose(1, 0, 2).reshape(width, -1)
 
 
 def second_moments(
-    full: np.ndarray,
-    resized: np.ndarray,
-    channels: Channels,
-    key: QuadratureKey,
-    widths: list[int],
+    full: np.ndarray, resized: np.ndarray, channels: Channels, key: QuadratureKey, widths: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """C = E[x x'ᵀ], (N, n), and G = E[x' x'ᵀ], (n, n), in float64.
 
     x are the tensor's channels in the full network, x' those in the resized one, over all images and
     positions. Not centred: a mean moved into the bias would be wrong where a consumer pads with zeros.
     """
-    cross, gram, count = 0.0, 0.0, 0
-    pairs = zip(channel_rows(full, channels, key, channels.sizes), channel_rows(resized, channels, key, widths))
+    n = widths[channels.group_of(key)]
+    cross, gram, count = np.zeros((channels.sizes[channels.group_of(key)], n)), np.zeros((n, n)), 0
+    pairs = zip(
+        channel_rows(full, channels, key, channels.sizes), channel_rows(resized, channels, key, widths)
+    )
     for x, y in pairs:
-        cross = cross + (x @ y.T).astype(np.float64)
-        gram = gram + (y @ y.T).astype(np.float64)
+        cross += x @ y.T
+        gram += y @ y.T
         count += y.shape[1]
-    return np.asarray(cross) / count, np.asarray(gram) / count
+    return cross / count, gram / count
+
+
+class Moments:
+    """Second moments as the readers of each tensor see them."""
+
+    def __init__(self, graph: Graph, channels: Channels) -> None:
+        self._channels = channels
+        readers = graph.consumers()
+        self._pooled = {
+            key.tensor
+            for key, _ in channels.quadratures
+            if all(node.op == "GlobalAveragePool" for node in readers[key.tensor])
+        }
+
+    def __call__(
+        self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: list[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """C and G of one quadrature.
+
+        A tensor that is only read through a global mean is judged by its means; those are few (one per
+        image), so a little of what lies behind them keeps the solution determined.
+        """
+        cross, gram = second_moments(full, resized, self._channels, key, widths)
+        if key.tensor not in self._pooled:
+            return cross, gram
+        means = (a.mean((2, 3), keepdims=True) for a in (full, resized))
+        mean_cross, mean_gram = second_moments(*means, self._channels, key, widths)
+        return mean_cross + SPREAD * cross, mean_gram + SPREAD * gram

@@ -194,6 +194,10 @@ class Channels:
         """Full width of every group."""
         return [group.size for group in self.groups]
 
+    def group_of(self, key: QuadratureKey) -> int:
+        """The group that a quadrature integrates over."""
+        return dict(self.quadratures)[key]
+
 
 def analyse(graph: Graph, keep: Callable[[str], bool] = lambda name: False) -> Channels:
     """Channel groups of a graph, and the structure of every tensor in terms of them.

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .model import Model
 
 METADATA_KEY = "innlite"
-DTYPES = {"F16": "float16", "F32": "float32", "U8": "uint8"}
+DTYPES = {"F16": "float16", "F32": "float32", "I8": "int8", "U8": "uint8"}
+SCALE_SUFFIX = ".scale"
 SOURCE_KEY = "source.onnx"
 MAX_HEADER = 100 << 20
 
@@ -97,6 +98,8 @@ class Bundle:
         """Values of a bundle tensor as float32. Its first use checks digest and finiteness."""
         stored = self._raw(key)
         values = stored.astype(np.float32, copy=False)
+        if stored.dtype == np.int8:
+            values *= self.tensor(key + SCALE_SUFFIX)
         if key not in self._checked and not np.isfinite(values).all():
             raise BundleError(f"{self.source}: tensor {key!r} holds values that are not finite")
         self._checked.add(key)
@@ -210,14 +213,17 @@ def _check_tensors(
             if name not in ports:
                 raise BundleError(f"{source}: the self-check names an unknown output {name!r}")
             expect(key, ports[name].shape)
+    for key, shape in list(expected.items()):
+        if key in layout and layout[key][0] == "int8":
+            expect(key + SCALE_SUFFIX, _scale_shape(key, shape, layout, source))
     for key, (dtype, shape) in layout.items():
         if key == SOURCE_KEY:
             if dtype != "uint8" or len(shape) != 1:
                 raise BundleError(f"{source}: tensor {key!r}: expected bytes, found {dtype} {shape}")
         elif key not in expected:
             raise BundleError(f"{source}: tensor {key!r} is not in the manifest")
-        elif dtype == "uint8":
-            raise BundleError(f"{source}: tensor {key!r}: expected float16 or float32, found uint8")
+        elif dtype == "uint8" or (dtype == "int8" and key.endswith(SCALE_SUFFIX)):
+            raise BundleError(f"{source}: tensor {key!r}: expected float16 or float32, found {dtype}")
         elif shape != expected[key]:
             raise BundleError(f"{source}: tensor {key!r}: expected shape {expected[key]}, found {shape}")
         if key not in manifest.digests:
@@ -225,3 +231,15 @@ def _check_tensors(
     for key in [*expected, *manifest.digests]:
         if key not in layout:
             raise BundleError(f"{source}: tensor {key!r} is missing from the file")
+
+
+def _scale_shape(
+    key: str, shape: tuple[int, ...], layout: Mapping[str, tuple[str, tuple[int, ...]]], source: str
+) -> tuple[int, ...]:
+    """The shape of an int8 tensor's scale: it must broadcast along each dimension that it does not follow."""
+    _, found = layout.get(key + SCALE_SUFFIX, ("", (1,) * len(shape)))
+    if len(found) != len(shape) or any(f not in (1, s) for f, s in zip(found, shape)):
+        raise BundleError(
+            f"{source}: tensor {key + SCALE_SUFFIX!r}: expected each dimension of {shape} or 1, found {found}"
+        )
+    return found

@@ -119,7 +119,7 @@ class Port:
 class Size:
     """A size for which the bundle holds calibrated data, and its measured place on the curve.
 
-    ``tables``: quadrature index → bundle tensor holding B, (N, n). ``overrides``: weight index → bundle
+    ``tables``: quadrature index → bundle tensor holding the correction B - B0, (N, n). ``overrides``: weight index → bundle
     tensor that replaces the sampled weight outright. ``measured``: metric → value.
     """
 

@@ -23,7 +23,7 @@ class Discretisation:
     ----------
     axes : the axis of every channel group
     widths : the width of every channel group
-    table : quadrature → its calibrated B, (N, n), or None where the axis's rule applies
+    table : quadrature → its calibrated correction B - B0, (N, n), or None where the rule B0 applies
     """
 
     axes: Sequence[Axis]
@@ -38,7 +38,7 @@ class Discretisation:
         if segment.quadrature is not None:
             table = self.table(segment.quadrature)
             if table is not None:
-                return table
+                return prior(axis, width).astype(np.float32) + table
         if width == axis.size:
             return None
         if axis.kernel == "selection" and (segment.quadrature is None or axis.quadrature == "none"):

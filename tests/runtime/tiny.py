@@ -131,7 +131,7 @@ def reference(values: dict[str, np.ndarray], size: float, images: np.ndarray) ->
     w0, b0, w1, b1, w2, b2 = (v[f"weight/{k}"] for k in ("w0", "b0", "w1", "b1", "w2", "b2"))
     if size == 0.5:
         w0, b0 = w0[:4], b0[:4]
-        w1 = w1[:3] @ v["table/0@0.5"]
+        w1 = w1[:3] @ (np.eye(8, 4) + v["table/0@0.5"])
         b1, w2 = v["override/b1@0.5"], v["override/w2@0.5"]
     x = images.transpose(0, 2, 3, 1)
     for w, b in ((w0, b0), (w1, b1)):

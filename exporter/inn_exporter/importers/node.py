@@ -27,6 +27,7 @@ class OnnxNode:
         self._attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
         self.name = proto.name or proto.output[0]
         self.opset = context.opset
+        self.is_standard = proto.domain in ("", "ai.onnx")
 
     # ------------------------------------------------------------------ reading
     def has(self, index: int) -> bool:
@@ -40,6 +41,10 @@ class OnnxNode:
             raise self.unsupported(f"input {index} is a constant")
         return self._context.resolve(name)
 
+    @property
+    def input_count(self) -> int:
+        return len(self._proto.input)
+
     def is_constant(self, index: int) -> bool:
         return self._proto.input[index] in self._context.values
 
@@ -49,12 +54,31 @@ class OnnxNode:
         return self._context.add_constant(name, self.weight(index))
 
     def weight(self, index: int) -> np.ndarray:
-        """Values of a constant input; floats as float32."""
+        """Values of a constant input, finite; floats as float32."""
+        name, values = self._values(index)
+        self._context.require_finite(name, values)
+        return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+    def scalar(self, index: int) -> float:
+        """The only value of a constant input; may be infinite."""
+        name, values = self._values(index)
+        if values.size != 1:
+            raise self.unsupported(f"input {index} ({name!r}) holds {values.size} values, expected one")
+        return float(values.item())
+
+    def _values(self, index: int) -> tuple[str, np.ndarray]:
         name = self._proto.input[index]
         if name not in self._context.values:
             raise self.unsupported(f"input {index} ({name!r}) is not a constant")
-        values = self._context.values[name]
-        return values.astype(np.float32) if values.dtype.kind == "f" else values
+        return name, self._context.values[name]
+
+    def producer(self, index: int) -> Node | None:
+        """The canonical node that writes an input; it is dropped where nothing else reads it."""
+        return self._context.producer(self.input(index))
+
+    def constant_value(self, name: str) -> np.ndarray:
+        """Values of a constant of the canonical graph."""
+        return self._context.constant(name)
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape of an activation input, batch 1."""
@@ -81,7 +105,7 @@ class OnnxNode:
         return [int(value) for value in self._attributes.get(name, default)]
 
     def window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
-        """``strides``, ``dilations`` and ``pads`` (top, left, bottom, right) of a 2-D window over ``size``."""
+        """A 2-D window over ``size``: ``strides``, ``dilations`` and ``pads`` (top, left, bottom, right)."""
         strides = self.integers("strides", (1, 1))
         dilations = self.integers("dilations", (1, 1))
         pads = self.integers("pads", (0, 0, 0, 0))
@@ -106,19 +130,15 @@ class OnnxNode:
         """Add a constant, named after input ``of`` where it is derived from that, else after the node."""
         named = of is not None and self.has(of)
         stem = self._proto.input[of] if named and of is not None else f"{self.name}.{suffix}"
-        return self._context.add_constant(stem, values.astype(np.float32))
+        return self._context.add_constant(stem, values)
 
-    def insert_node(self, op: str, x: str, *others: str, **attributes: Any) -> str:
-        """Put a canonical node before this one; returns the name of its output."""
-        return self._context.insert(op, self, (x, *others), attributes)
-
-    def insert(self, op: str, x: str, values: np.ndarray) -> str:
-        """Put ``op`` with a constant before this node; returns the name of its output."""
-        return self.insert_node(op, x, self.new_constant("scale", values))
+    def insert(self, op: str, inputs: Sequence[str], shape: tuple[int, ...], **attributes: Any) -> str:
+        """Put a canonical node before this one; returns the name of its output, which has ``shape``."""
+        return self._context.insert(op, self._proto.output[0], tuple(inputs), shape, attributes)
 
     def identity(self) -> Node:
         """This node does nothing: its consumers read its input."""
-        return Node("Identity", self.name, (self.input(0),), (self._proto.output[0],))
+        return self.canonical("Identity", [self.input(0)])
 
     def unsupported(self, reason: str) -> UnsupportedNodeError:
         """The error to raise; names the node, its operator and its attributes."""

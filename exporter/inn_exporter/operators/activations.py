@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,15 +122,39 @@ def _leaky_relu(node: OnnxNode) -> Node:
 
 @imports("Clip")
 def _clip(node: OnnxNode) -> Node:
-    low = float(node.weight(1).item()) if node.has(1) else -_LARGEST
-    high = float(node.weight(2).item()) if node.has(2) else _LARGEST
+    low = node.scalar(1) if node.has(1) else -_LARGEST
+    high = node.scalar(2) if node.has(2) else _LARGEST
+    return _limited(node, low, high)
+
+
+@imports("Max")
+def _max(node: OnnxNode) -> Node:
+    """PyTorch writes a clamp as Max and Min where it does not optimise."""
+    return _limited(node, _only_limit(node), _LARGEST)
+
+
+@imports("Min")
+def _min(node: OnnxNode) -> Node:
+    return _limited(node, -_LARGEST, _only_limit(node))
+
+
+def _limited(node: OnnxNode, low: float, high: float) -> Node:
+    # MindSpore Lite takes no infinities.
     return node.canonical("Clip", [node.input(0)], min=max(low, -_LARGEST), max=min(high, _LARGEST))
+
+
+def _only_limit(node: OnnxNode) -> float:
+    if node.input_count != 2 or node.output_shape != node.shape(0):
+        raise node.unsupported("only of a tensor and one constant value")
+    return node.scalar(1)
 
 
 @imports("Softmax")
 def _softmax(node: OnnxNode) -> Node:
-    rank = len(node.shape(0))
-    axis = node.integer("axis", -1 if node.opset >= 13 else 1) % rank
-    if node.opset < 13 and axis != rank - 1:
+    shape = node.shape(0)
+    axis = node.integer("axis", -1 if node.opset >= 13 else 1) % len(shape)
+    if axis == 0:
+        raise node.unsupported("softmax over the batch")
+    if node.opset < 13 and prod(shape[axis + 1 :]) != 1:
         raise node.unsupported("opset 11's softmax over several axes at once")
     return node.canonical("Softmax", [node.input(0)], axis=axis)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ..graph import Node
 from ..structure import Structure
 
@@ -33,6 +35,14 @@ class Operator:
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         """The node's output from its inputs (MindSpore tensors, NCHW, any batch; None where absent)."""
         raise NotImplementedError
+
+    def unfold(self, node: Node, x: np.ndarray) -> np.ndarray | None:
+        """Linear operators: the patches that W multiplies, (features, samples), features in W's order.
+
+        x is (images, I, …); samples run over images and output positions. None where W cannot be fitted
+        as one matrix.
+        """
+        return None
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         """Emit the node as MindSpore Lite primitives."""

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from .. import expressions
 from ..backend import ops
 from ..graph import Node
+from ..lowering import NHWC
 from ..primitives import FORMAT_NHWC, PAD_EXPLICIT
 from ..structure import Structure, fixed
 from .base import Operator
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 
 @register
 class Conv(Operator):
-    """2-D convolution, dense or depthwise. W is (O, I/group, kh, kw); pads are top, left, bottom, right."""
+    """2-D convolution, dense or depthwise. W is (O, I/group, kh, kw), b (O); pads are top, left, bottom, right."""
 
     fuses_activation = True
     linear = True
 
     def axes(self, node: Node, structure: Structure) -> None:
-        x, weight, *bias = node.inputs
+        x, weight, bias = node.inputs
         outputs, _, height, width = structure.graph.shape(weight)
         _, _, out_height, out_width = structure.graph.shape(node.output)
         if node.attributes["group"] == 1:
@@ -38,12 +40,11 @@ class Conv(Operator):
             channels = structure.dims[x][1]
             integrated = fixed(1)
         structure.set(weight, [channels, integrated, fixed(height), fixed(width)])
-        for name in bias:
-            structure.set(name, [channels])
+        structure.set(bias, [channels])
         structure.set(node.output, [fixed(1), channels, fixed(out_height), fixed(out_width)])
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
-        x, weight, bias = (*inputs, None)[:3]
+        x, weight, bias = inputs
         attributes = node.attributes
         top, left, bottom, right = attributes["pads"]
         padding: tuple[int, int] = (top, left)
@@ -61,22 +62,37 @@ class Conv(Operator):
             groups=x.shape[1] if depthwise else 1,
         )
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
-        x, weight, *bias = node.inputs
+    def unfold(self, node: Node, x: np.ndarray) -> np.ndarray | None:
+        if node.attributes["group"] != 1:
+            return None
         top, left, bottom, right = node.attributes["pads"]
+        spans = [
+            (size - 1) * dilation + 1
+            for size, dilation in zip(node.attributes["kernel_shape"], node.attributes["dilations"])
+        ]
+        padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+        windows = sliding_window_view(padded, spans, axis=(2, 3))
+        rows, columns = (slice(None, None, step) for step in node.attributes["strides"])
+        taps = tuple(slice(None, None, step) for step in node.attributes["dilations"])
+        patches = windows[:, :, rows, columns][(..., *taps)]
+        features = patches.transpose(1, 4, 5, 0, 2, 3)
+        return features.reshape(x.shape[1] * features.shape[1] * features.shape[2], -1)
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        x, weight, bias = node.inputs
         _, _, height, width = lowering.shape(weight)
         _, _, out_height, out_width = lowering.shape(node.output)
+        source, (top, left, bottom, right) = lowering.variable(x), node.attributes["pads"]
+        if _needs_padded_copy(node, lowering.shape(x), lowering.shape(node.output)):
+            source = _padded(node, lowering, source)
+            top = left = bottom = right = 0
         depthwise = node.attributes["group"] != 1
         inputs = lowering.length(x, 1)
         outputs = lowering.length(weight, 0)
         lowering.emit(
             "Conv2DFusion",
             node,
-            [
-                lowering.variable(x),
-                lowering.weight(weight, (0, 2, 3, 1)),
-                *(lowering.weight(name) for name in bias),
-            ],
+            [source, lowering.weight(weight, NHWC), lowering.weight(bias)],
             format=FORMAT_NHWC,
             kernel_size=[height, width],
             stride=list(node.attributes["strides"]),
@@ -93,6 +109,36 @@ class Conv(Operator):
         lowering.count_macs(taps, outputs, lowering.length(weight, 1))
 
 
+def _needs_padded_copy(node: Node, shape: tuple[int, ...], output: tuple[int, ...]) -> bool:
+    """Whether MindSpore Lite 2.0's convolutions would leave their memory (found by fuzzing).
+
+    They read uninitialised values for windows whose taps all lie in the padding, and write beyond the
+    output where more windows start in the leading padding than there are windows.
+    """
+    for axis in (0, 1):
+        stride, pad = node.attributes["strides"][axis], node.attributes["pads"][axis]
+        start = np.arange(output[2 + axis]) * stride - pad
+        steps = np.arange(node.attributes["kernel_shape"][axis]) * node.attributes["dilations"][axis]
+        taps = start[:, None] + steps
+        reached = ((taps >= 0) & (taps < shape[2 + axis])).any(1)
+        if not reached.all() or -(-pad // stride) > len(start):
+            return True
+    return False
+
+
+def _padded(node: Node, lowering: Lowering, source: int) -> int:
+    top, left, bottom, right = node.attributes["pads"]
+    pads = lowering.integers(f"{node.name}.pads", [0, 0, top, bottom, left, right, 0, 0], shape=[4, 2])
+    return lowering.emit(
+        "PadFusion",
+        node,
+        [source, pads],
+        output=lowering.temporary(node, "padded"),
+        padding_mode=0,
+        constant_value=0.0,
+    )
+
+
 @imports("Conv")
 def _conv(node: OnnxNode) -> Node:
     x = node.shape(0)
@@ -102,8 +148,11 @@ def _conv(node: OnnxNode) -> Node:
     group = node.integer("group", 1)
     if group != 1 and not (group == x[1] == weight.shape[0] and weight.shape[1] == 1):
         raise node.unsupported(f"grouped convolution that is not depthwise (group {group})")
-    attributes = node.window(weight.shape[2:], x[2:])
-    names = [node.input(0), node.constant_name(1)]
-    bias = node.constant_name(2) if node.has(2) else node.new_constant("bias", np.zeros(weight.shape[0], np.float32))
     kernel = weight.shape[2:]
-    return node.canonical("Conv", [*names, bias], kernel_shape=kernel, group=group, **attributes)
+    attributes = node.window(kernel, x[2:])
+    if node.has(2):
+        bias = node.constant_name(2)
+    else:
+        bias = node.new_constant("bias", np.zeros(weight.shape[0], np.float32))
+    inputs = [node.input(0), node.constant_name(1), bias]
+    return node.canonical("Conv", inputs, kernel_shape=kernel, group=group, **attributes)

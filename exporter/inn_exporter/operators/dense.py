@@ -36,6 +36,9 @@ class Gemm(Operator):
         x, weight, bias = inputs
         return ops().matmul(x, weight.T) + bias
 
+    def unfold(self, node: Node, x: np.ndarray) -> np.ndarray | None:
+        return x.T
+
     def lower(self, node: Node, lowering: Lowering) -> None:
         x, weight, bias = node.inputs
         lowering.emit(
@@ -57,7 +60,10 @@ def _gemm(node: OnnxNode) -> Node:
     weight = weight if node.integer("transB", 0) else weight.T
     bias = np.zeros(len(weight), np.float32)
     if node.has(2):
-        bias = bias + (node.weight(2) * np.float32(node.number("beta", 1.0))).reshape(-1)
+        given = node.weight(2) * np.float32(node.number("beta", 1.0))
+        if given.size not in (1, len(weight)) or given.size != (given.shape or (1,))[-1]:
+            raise node.unsupported(f"Gemm with a bias of shape {given.shape}")
+        bias = bias + given.reshape(-1)
     return _dense(node, weight, bias)
 
 

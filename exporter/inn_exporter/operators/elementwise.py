@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 
 class Elementwise(Operator):
-    """Both inputs have the output's rank (importers see to it); dimensions of length 1 are broadcast."""
+    """Both inputs have the output's rank, and a constant comes second (importers see to it).
+
+    Dimensions of length 1 are broadcast.
+    """
 
     primitive: str
 
     def axes(self, node: Node, structure: Structure) -> None:
         shape = structure.graph.shape(node.output)
-        activations = [name for name in node.inputs if name in structure.dims]
+        activations = [name for name in node.inputs if name not in structure.graph.constants]
         result = []
         for axis, size in enumerate(shape):
             # Only activations that are not broadcast along this axis decide its structure.
@@ -32,12 +35,9 @@ class Elementwise(Operator):
             for other in dims[1:]:
                 structure.unite(dims[0], other)
             result.append(dims[0] if dims else fixed(size))
-        for name in node.inputs:
-            if name in structure.graph.constants:
-                lengths = structure.graph.shape(name)
-                structure.set(
-                    name, [d if length == s else fixed(length) for d, length, s in zip(result, lengths, shape)]
-                )
+        for name in structure.graph.constant_inputs(node):
+            lengths = structure.graph.shape(name)
+            structure.set(name, [d if n == s else fixed(n) for d, n, s in zip(result, lengths, shape)])
         structure.set(node.output, result)
 
     def lower(self, node: Node, lowering: Lowering) -> None:
@@ -100,8 +100,10 @@ def _batch_normalization(node: OnnxNode) -> Node:
         raise node.unsupported("batch normalisation in training mode")
     gamma, beta, mean, variance = (node.weight(i).astype(np.float64) for i in range(1, 5))
     scale = gamma / np.sqrt(variance + node.number("epsilon", 1e-5))
-    scaled = node.insert("Mul", node.input(0), _per_channel(node, scale))
-    return node.canonical("Add", [scaled, node.new_constant("shift", _per_channel(node, beta - mean * scale))])
+    shift = beta - mean * scale
+    factors = node.new_constant("scale", _per_channel(node, scale))
+    scaled = node.insert("Mul", [node.input(0), factors], node.shape(0))
+    return node.canonical("Add", [scaled, node.new_constant("shift", _per_channel(node, shift))])
 
 
 def _per_channel(node: OnnxNode, values: np.ndarray) -> np.ndarray:
@@ -110,18 +112,18 @@ def _per_channel(node: OnnxNode, values: np.ndarray) -> np.ndarray:
 
 
 def _binary(node: OnnxNode, op: str, second: np.ndarray | None = None) -> Node:
-    """Operands in any order; constants get the output's rank."""
+    """A constant operand comes second and gets the output's rank; ``second`` replaces its values."""
     rank = len(node.output_shape)
-    names = []
+    activations, constants = [], []
     for index in (0, 1):
         if node.is_constant(index):
-            values = second if index == 1 and second is not None else node.weight(index)
+            values = node.weight(index) if second is None else second
             values = values.reshape([1] * (rank - values.ndim) + list(values.shape))
             if values.shape[0] != 1:
                 raise node.unsupported("a constant that differs from image to image")
-            names.append(node.new_constant("constant", values, of=index))
+            constants.append(node.new_constant("constant", values, of=index))
         elif len(node.shape(index)) != rank:
-            raise node.unsupported("broadcasting between activations of different ranks")
+            raise node.unsupported("broadcasting between tensors of different ranks")
         else:
-            names.append(node.input(index))
-    return node.canonical(op, names)
+            activations.append(node.input(index))
+    return node.canonical(op, activations + constants)

@@ -10,7 +10,7 @@ import numpy as np
 from ..backend import ops, tensor
 from ..graph import Node
 from ..lowering import NHWC
-from ..primitives import FORMAT_NHWC, PAD_EXPLICIT, REDUCE_MEAN, ROUND_CEIL, ROUND_FLOOR
+from ..primitives import FORMAT_NHWC, PAD_EXPLICIT, REDUCE_MEAN, ROUND_FLOOR
 from ..structure import Structure, fixed
 from .base import Operator
 from .registry import imports, register
@@ -41,20 +41,13 @@ class Pool(Operator):
             strides=list(node.attributes["strides"]),
             pad=[top, bottom, left, right],
             pad_mode=PAD_EXPLICIT,
-            round_mode=ROUND_CEIL if node.attributes["ceil_mode"] else ROUND_FLOOR,
+            round_mode=ROUND_FLOOR,
             format=FORMAT_NHWC,
         )
 
     def _padded(self, node: Node, x: Any, value: float) -> Any:
-        """x with explicit padding, and as much more below and right as the last (ceil) window needs."""
         top, left, bottom, right = node.attributes["pads"]
-        extra = []
-        for axis, before, after in ((2, top, bottom), (3, left, right)):
-            kernel = node.attributes["kernel_shape"][axis - 2]
-            stride = node.attributes["strides"][axis - 2]
-            span = x.shape[axis] + before + after - kernel
-            extra.append(-span % stride if node.attributes["ceil_mode"] else 0)
-        pads = (left, right + extra[1], top, bottom + extra[0])
+        pads = (left, right, top, bottom)
         return ops().pad(x, pads, value=value) if any(pads) else x
 
 
@@ -141,49 +134,87 @@ class ReduceMean(Operator):
         )
 
 
-def _pool(node: OnnxNode, op: str) -> Node:
+def _window(node: OnnxNode) -> dict[str, tuple[int, ...]]:
+    """``kernel_shape``, ``strides`` and ``pads`` of a pooling window that rounds down.
+
+    With ceil_mode the last window reaches beyond the padding: as much padding more says the same.
+    """
     if len(node.shape(0)) != 4:
         raise node.unsupported(f"only 2-D pooling, found input shape {node.shape(0)}")
     kernel = tuple(node.integers("kernel_shape", ()))
-    attributes = node.window(kernel, node.shape(0)[2:])
-    if set(attributes.pop("dilations")) != {1}:
+    size, window = node.shape(0)[2:], node.window(kernel, node.shape(0)[2:])
+    if set(window.pop("dilations")) != {1}:
         raise node.unsupported("dilated pooling")
-    return node.canonical(
-        op, [node.input(0)], kernel_shape=kernel, ceil_mode=node.integer("ceil_mode", 0), **attributes
-    )
+    if node.integer("ceil_mode", 0):
+        before = window["pads"][:2]
+        spans = zip(node.output_shape[2:], window["strides"], kernel, size, before)
+        after = (max(0, (count - 1) * stride + k - n - first) for count, stride, k, n, first in spans)
+        window["pads"] = (*before, *after)
+    if any(pad >= k for pad, k in zip(window["pads"], kernel * 2)):
+        raise node.unsupported("a window that lies in the padding")
+    return {"kernel_shape": kernel, **window}
 
 
 @imports("MaxPool")
 def _max_pool(node: OnnxNode) -> Node:
-    return _pool(node, "MaxPool")
+    return node.canonical("MaxPool", [node.input(0)], **_window(node))
 
 
 @imports("AveragePool")
 def _average_pool(node: OnnxNode) -> Node:
-    if node.integer("count_include_pad", 0) and any(node.integers("pads", (0,))):
-        raise node.unsupported("average pooling that counts the padding (count_include_pad = 1)")
-    return _pool(node, "AveragePool")
+    window = _window(node)
+    if not node.integer("count_include_pad", 0) or not any(window["pads"]):
+        return node.canonical("AveragePool", [node.input(0)], **window)
+    # A mean over the whole window is the mean over what lies inside the image, times its share.
+    share = _share_inside(node, window)
+    if (share == 1).all():
+        return node.canonical("AveragePool", [node.input(0)], **window)
+    inside = node.insert("AveragePool", [node.input(0)], node.output_shape, **window)
+    return node.canonical("Mul", [inside, node.new_constant("share", share)])
+
+
+def _share_inside(node: OnnxNode, window: dict[str, tuple[int, ...]]) -> np.ndarray:
+    """(1, 1, height, width): each window's values inside the image against those in the padded image.
+
+    What ceil_mode adds to the padding does not count.
+    """
+    kernel, sizes = window["kernel_shape"], node.shape(0)[2:]
+    declared = node.window(kernel, sizes)["pads"]
+    shares = []
+    for axis, (length, size) in enumerate(zip(kernel, sizes)):
+        start = np.arange(node.output_shape[2 + axis]) * window["strides"][axis] - window["pads"][axis]
+        inside = np.minimum(start + length, size) - np.maximum(start, 0)
+        counted = np.minimum(start + length, size + declared[2 + axis]) - start
+        shares.append(inside / counted)
+    return np.outer(*shares)[None, None].astype(np.float32)
 
 
 @imports("GlobalAveragePool")
 def _global_average_pool(node: OnnxNode) -> Node:
-    return node.canonical("GlobalAveragePool", [node.input(0)])
+    return _mean(node, list(range(2, len(node.shape(0)))), keep=True)
 
 
 @imports("ReduceMean")
 def _reduce_mean(node: OnnxNode) -> Node:
     rank = len(node.shape(0))
-    axes = node.weight(1).astype(int).reshape(-1) if node.has(1) else node.integers("axes", range(rank))
-    reduced = sorted(int(axis) % rank for axis in axes)
-    if 0 in reduced:
+    axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
+    if not len(axes) and node.integer("noop_with_empty_axes", 0):
+        return node.identity()
+    axes = sorted(int(axis) % rank for axis in axes) or list(range(rank))
+    return _mean(node, axes, keep=bool(node.integer("keepdims", 1)))
+
+
+def _mean(node: OnnxNode, axes: list[int], keep: bool) -> Node:
+    shape = node.shape(0)
+    if 0 in axes:
         raise node.unsupported("a mean over the batch")
-    keep = node.integer("keepdims", 1)
-    if rank == 4 and reduced == [2, 3]:
+    if len(shape) == 4 and axes == [2, 3]:
         op, attributes = "GlobalAveragePool", {}
     else:
-        op, attributes = "ReduceMean", {"axes": reduced, "keepdims": 1}
+        op, attributes = "ReduceMean", {"axes": axes, "keepdims": 1}
     if keep:
         return node.canonical(op, [node.input(0)], **attributes)
-    if len(node.output_shape) != 2 or reduced != list(range(2, rank)):
-        raise node.unsupported(f"a mean over axes {reduced} of {rank} that drops them")
-    return node.canonical("Flatten", [node.insert_node(op, node.input(0), **attributes)], axis=1)
+    if axes != list(range(2, len(shape))):
+        raise node.unsupported(f"a mean over axes {axes} of {len(shape)} that drops them")
+    kept = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
+    return node.canonical("Flatten", [node.insert(op, [node.input(0)], kept, **attributes)], axis=1)

@@ -41,18 +41,34 @@ class Flatten(Operator):
         lowering.emit("Flatten", node, [source], axis=1)
 
 
+@imports("Flatten")
 def _flatten(node: OnnxNode) -> Node:
-    """A reshape that keeps the batch and joins everything else."""
+    if node.integer("axis", 1) % len(node.shape(0)) == 0:
+        raise node.unsupported("a flattening that joins the batch with the rest")
+    return _joined(node)
+
+
+@imports("Squeeze")
+def _squeeze(node: OnnxNode) -> Node:
+    axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
+    if not len(axes) or any(axis % len(node.shape(0)) == 0 for axis in axes):
+        raise node.unsupported("a squeeze that may drop the batch; name the other axes")
+    return _joined(node)
+
+
+@imports("Reshape")
+def _reshape(node: OnnxNode) -> Node:
+    return _joined(node)
+
+
+def _joined(node: OnnxNode) -> Node:
+    """A change of shape that keeps the batch, and either everything else or joins everything else."""
     shape = node.shape(0)
+    if node.output_shape == shape:
+        return node.identity()
     if node.output_shape != (1, prod(shape[1:])):
         raise node.unsupported(f"only flattening to (batch, features), found {shape} to {node.output_shape}")
-    if len(shape) == 2:
-        return node.identity()
     return node.canonical("Flatten", [node.input(0)], axis=1)
-
-
-for _op in ("Flatten", "Reshape", "Squeeze"):
-    imports(_op)(_flatten)
 
 
 @imports("Identity")
@@ -62,6 +78,6 @@ def _identity(node: OnnxNode) -> Node:
 
 @imports("Dropout")
 def _dropout(node: OnnxNode) -> Node:
-    if node.has(2) and bool(node.weight(2).item()):
+    if node.has(2) and node.scalar(2):
         raise node.unsupported("dropout in training mode")
     return node.identity()

@@ -1,0 +1,252 @@
+"""Making an ONNX model ready: read and check it, fix its shapes at batch 1, evaluate what is constant."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+from ..errors import UsageError
+
+OPSETS = range(11, 22)
+
+_DEFAULT_DOMAINS = ("", "ai.onnx")
+_RANDOM = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
+_LOOKS_ONLY = {"Shape": 0, "Size": 0, "CastLike": 1}
+"""Operators that ask an input for no more than its shape and type, and which input."""
+
+
+@dataclass
+class Prepared:
+    """A model without constant nodes and without nodes that no output needs.
+
+    Attributes
+    ----------
+    label : what error messages call it
+    opset : version of the default operator set
+    inputs, outputs : names, in order
+    nodes : in topological order
+    values : constants, as the file holds them or as evaluated
+    shapes : shape of every activation that can be inferred, batch 1
+    """
+
+    label: str
+    opset: int
+    inputs: list[str]
+    outputs: list[str]
+    nodes: list[NodeProto]
+    values: dict[str, np.ndarray]
+    shapes: dict[str, tuple[int, ...]]
+
+
+def prepare(
+    source: str | os.PathLike[str] | ModelProto, input_shapes: Mapping[str, Sequence[int]]
+) -> Prepared:
+    """Read a model; see `import_onnx` for the arguments and errors."""
+    model, label = _read(source)
+    opset = _opset(model, label)
+    _check(model, label)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    batch = _fix_inputs(model, input_shapes, label)
+    _drop_dead_nodes(model)
+    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    activations = _infer(model, values, label)
+    while _evaluate(model, values, activations, opset):
+        activations = _infer(model, values, label)
+    if batch != 1:
+        _set_batch_to_one(model, values, batch)
+        activations = _infer(model, values, label)
+    return Prepared(
+        label,
+        opset,
+        [i.name for i in model.graph.input],
+        [o.name for o in model.graph.output],
+        list(model.graph.node),
+        values,
+        {name: array.shape for name, array in activations.items()},
+    )
+
+
+def _read(source: str | os.PathLike[str] | ModelProto) -> tuple[ModelProto, str]:
+    if isinstance(source, ModelProto):
+        model = ModelProto()
+        model.CopyFrom(source)
+        return model, source.graph.name or "model"
+    path = Path(source)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    try:
+        return onnx.load(path), str(path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except Exception as error:  # protobuf's and external data's errors share no base class
+        raise UsageError(f"{path}: not a valid ONNX model: {_first_line(error)}") from None
+
+
+def _opset(model: ModelProto, label: str) -> int:
+    if not model.HasField("graph"):
+        raise UsageError(f"{label}: not a valid ONNX model: it holds no graph")
+    versions = [entry.version for entry in model.opset_import if entry.domain in _DEFAULT_DOMAINS]
+    opset = versions[0] if versions else 0
+    if opset not in OPSETS:
+        raise UsageError(f"{label}: expected opset {OPSETS[0]} to {OPSETS[-1]}, found {opset}")
+    return opset
+
+
+def _check(model: ModelProto, label: str) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # the checker passes on whatever it meets
+        raise UsageError(f"{label}: not a valid ONNX model: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _fix_inputs(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> int:
+    """Remove initializers from the inputs and give every input a static shape; returns the batch.
+
+    A batch that the file fixes stays for now, since shape arithmetic may depend on it; an open one is 1.
+    """
+    initializers = {t.name for t in model.graph.initializer}
+    inputs = [i for i in model.graph.input if i.name not in initializers]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    names = [i.name for i in model.graph.input]
+    unknown = sorted(set(shapes) - set(names))
+    if unknown:
+        raise UsageError(f"{label}: no input is named {unknown[0]!r}; its inputs are {', '.join(names)}")
+    batches = []
+    for info in model.graph.input:
+        where = f"{label}: input {info.name!r}"
+        tensor = info.type.tensor_type
+        if tensor.elem_type != TensorProto.FLOAT:
+            found = TensorProto.DataType.Name(tensor.elem_type).lower()
+            raise UsageError(f"{where}: expected float32, found {found}")
+        given = list(shapes.get(info.name, ()))
+        if not tensor.HasField("shape"):
+            for _ in given:
+                tensor.shape.dim.add()
+        dims = tensor.shape.dim
+        if given and len(given) != len(dims):
+            raise UsageError(f"{where} has {len(dims)} dimensions, found shape {given}")
+        if len(dims) < 2:
+            raise UsageError(f"{where}: expected a batch and at least one dimension more")
+        batches.append(max(1, dims[0].dim_value))
+        dims[0].dim_value = batches[-1]
+        for axis, dim in list(enumerate(dims))[1:]:
+            if given:
+                dim.dim_value = given[axis]
+            if dim.dim_value <= 0:
+                raise UsageError(f"{where}: dimension {axis} is open; give its size with --input-shape")
+    if len(set(batches)) > 1:
+        raise UsageError(f"{label}: its inputs have different batch sizes: {batches}")
+    return batches[0] if batches else 1
+
+
+def _drop_dead_nodes(model: ModelProto) -> None:
+    """Forget nodes that no output needs."""
+    needed = {output.name for output in model.graph.output}
+    live = []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            live.append(node)
+            needed.update(node.input)
+            for attribute in node.attribute:  # a subgraph reads what it likes from outside
+                for graph in (attribute.g, *attribute.graphs):
+                    needed.update(name for inner in graph.node for name in inner.input)
+    _replace_nodes(model, live[::-1])
+
+
+def _replace_nodes(model: ModelProto, nodes: Sequence[NodeProto]) -> None:
+    kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def _infer(model: ModelProto, values: Mapping[str, np.ndarray], label: str) -> dict[str, np.ndarray]:
+    """Activation → an array of its shape and type, without memory of its own."""
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    try:
+        graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    except shape_inference.InferenceError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UsageError(f"{label}: shapes do not fit together: {reason}") from None
+    result = {}
+    for info in (*graph.input, *graph.value_info, *graph.output):
+        tensor = info.type.tensor_type
+        known = tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
+        if known and tensor.elem_type and info.name not in values:
+            kind = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+            shape = tuple(dim.dim_value for dim in tensor.shape.dim)
+            result[info.name] = np.broadcast_to(np.zeros((), kind), shape)
+    return result
+
+
+def _evaluate(
+    model: ModelProto, values: dict[str, np.ndarray], activations: Mapping[str, np.ndarray], opset: int
+) -> bool:
+    """Turn nodes whose result is known (stored constants, shape arithmetic) into initializers."""
+    left = []
+    for node in model.graph.node:
+        results = _results(node, values, activations, opset)
+        if results is None:
+            left.append(node)
+            continue
+        for name, array in zip(node.output, results):
+            if name:
+                values[name] = array
+                model.graph.initializer.append(numpy_helper.from_array(array, name))
+    changed = len(left) < len(model.graph.node)
+    if changed:
+        _replace_nodes(model, left)
+    return changed
+
+
+def _results(
+    node: NodeProto, values: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray], opset: int
+) -> list[np.ndarray] | None:
+    """A node's outputs, or None where they depend on the network's inputs."""
+    if node.op_type in _RANDOM or node.domain not in _DEFAULT_DOMAINS:
+        return None
+    known = {}
+    for index, name in enumerate(node.input):
+        if name in values:
+            known[name] = values[name]
+        elif name in activations and _LOOKS_ONLY.get(node.op_type) == index:
+            known[name] = activations[name]
+        elif name:
+            return None
+    try:
+        return [np.asarray(r) for r in ReferenceEvaluator(node, opsets={"": opset}).run(None, known)]
+    except Exception:  # what the evaluator cannot compute is reported as an unsupported node
+        return None
+
+
+def _set_batch_to_one(model: ModelProto, values: dict[str, np.ndarray], batch: int) -> None:
+    """Give inputs batch 1, and reshapes that hold the file's batch too."""
+    for info in model.graph.input:
+        info.type.tensor_type.shape.dim[0].dim_value = 1
+    targets = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
+    for tensor in model.graph.initializer:
+        target = values[tensor.name]
+        if tensor.name in targets and target.size and target[0] == batch:
+            values[tensor.name] = np.concatenate([[1], target[1:]]).astype(np.int64)
+            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))

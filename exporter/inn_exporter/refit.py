@@ -1,0 +1,51 @@
+"""Refitting a kernel: least squares toward the full network's outputs, over the resized layer's patches.
+
+With y the outputs of the resampled layer W0 on the resized network's patches u, and T the targets,
+
+    W' = W0 + E[(T - y)(u - ū)ᵀ] (E[(u - ū)(u - ū)ᵀ] + ρ · mean(diag) · I)⁻¹
+
+ridge toward W0, which is itself the quadrature's solution. Patches hold the padding's zeros, so centring
+is exact at borders too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+
+from .graph import Node
+from .operators import operator
+from .statistics import CHUNK
+
+RIDGE = 0.01
+
+
+def refit_step(node: Node, x: np.ndarray, error: np.ndarray, ridge: float = RIDGE) -> np.ndarray | None:
+    """The step W' - W0, shaped like W; None where the operator has no patches.
+
+    Parameters
+    ----------
+    x : the layer's input in the resized network, (images, I, …)
+    error : T - y, (images, O, …)
+    """
+    gram = cross = mean_u = mean_e = 0.0
+    count = 0
+    for first in range(0, len(x), CHUNK):
+        patches = operator(node).unfold(node, x[first : first + CHUNK])
+        if patches is None:
+            return None
+        part = error[first : first + CHUNK]
+        e = np.moveaxis(part, 1, 0).reshape(part.shape[1], -1)
+        gram = gram + (patches @ patches.T).astype(np.float64)
+        cross = cross + (e @ patches.T).astype(np.float64)
+        mean_u = mean_u + patches.sum(1, dtype=np.float64)
+        mean_e = mean_e + e.sum(1, dtype=np.float64)
+        count += patches.shape[1]
+    mean_u, mean_e = mean_u / count, mean_e / count
+    gram = gram / count - np.outer(mean_u, mean_u)
+    cross = cross / count - np.outer(mean_e, mean_u)
+    level = float(np.mean(np.diagonal(gram)))
+    if level <= 0.0:
+        return None
+    regular = gram + ridge * level * np.eye(len(gram))
+    return scipy.linalg.solve(regular, cross.T, assume_a="pos").T.astype(np.float32)

@@ -1,0 +1,64 @@
+"""What the exporter's tests share. MindSpore is loaded once, by the package itself, for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto
+
+pytest.importorskip("mindspore")
+
+from inn_exporter import export
+from inn_exporter.folding import fold
+from inn_exporter.forward import run
+from inn_exporter.graph import Graph
+from inn_exporter.importers import import_onnx
+from inn_runtime import Bundle
+from networks import images, relative_error, run_onnx
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture
+def assert_import_parity() -> Callable[..., Graph]:
+    """A function: import and fold, run in MindSpore, compare with ONNX Runtime on the original."""
+
+    def check(
+        source: ModelProto | Path,
+        batch: int = 3,
+        input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> Graph:
+        graph = fold(import_onnx(source, input_shapes))
+        inputs = {name: images(batch, *graph.shapes[name][1:]) for name in graph.inputs}
+        found = run(graph, inputs)
+        content = source.read_bytes() if isinstance(source, Path) else source
+        expected = run_onnx(content, inputs)
+        assert list(found) == list(expected)
+        for name, values in expected.items():
+            assert relative_error(found[name], values) <= tolerance, name
+            assert graph.shapes[name] == (1, *values.shape[1:])
+        return graph
+
+    return check
+
+
+@pytest.fixture
+def export_network(tmp_path: Path) -> Callable[..., Bundle]:
+    """A function: export a model with random images, exactly stored."""
+
+    def make(model: ModelProto | Path, sizes: tuple[float, ...] = (0.5, 1.0), quadrature: str = "none") -> Bundle:
+        graph = import_onnx(model)
+        data = {name: images(20, *graph.shapes[name][1:]) for name in graph.inputs}
+        path = tmp_path / "network.inn"
+        return export(model, path, data, sizes=sizes, quadrature=quadrature, storage="float32")
+
+    return make
+
+
+@pytest.fixture
+def noise() -> Callable[..., np.ndarray]:
+    return images

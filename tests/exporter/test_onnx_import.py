@@ -1,0 +1,594 @@
+"""ONNX import: MindSpore's forward of the imported and folded graph against ONNX Runtime on the file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from inn_exporter.errors import UnsupportedGraphError
+from inn_exporter.folding import fold
+from inn_exporter.graph import Graph
+from inn_exporter.importers import import_onnx
+from inn_runtime import UsageError
+from networks import Network
+from onnx import TensorProto, helper
+
+DATA = Path(__file__).parents[1] / "data"
+TORCH = sorted(DATA.glob("torch_*.onnx"))
+OPSETS = range(11, 22)
+
+Parity = Callable[..., Graph]
+
+
+def operators(graph: Graph) -> Counter[str]:
+    return Counter(node.op for node in graph.nodes)
+
+
+def folded(network: Network) -> Graph:
+    return fold(import_onnx(network.model()))
+
+
+# ---------------------------------------------------------------------- files from PyTorch and MindSpore
+@pytest.mark.parametrize("path", TORCH, ids=lambda path: path.stem)
+def test_pytorch_file(path: Path, assert_import_parity: Parity) -> None:
+    batch = 8 if "batch8" in path.stem else 1 if "static" in path.stem else 3
+    graph = assert_import_parity(path, batch)
+    assert graph.name == path.stem
+    assert all(graph.shapes[name][0] == 1 for name in graph.shapes)
+
+
+def test_both_exporters_and_all_forms_give_the_same_network() -> None:
+    forms = {kind: set() for kind in ("residual", "vgg")}
+    for path in TORCH:
+        kind = path.stem.split("_")[1].split("-")[0]
+        if kind in forms:
+            forms[kind].add(tuple(sorted(operators(fold(import_onnx(path))).items())))
+    assert all(len(found) == 1 for found in forms.values()), forms
+
+
+def test_fixed_batch_is_freed() -> None:
+    """Whatever batch the file was exported with, the graph runs any."""
+    from inn_exporter.forward import run
+
+    graph = fold(import_onnx(DATA / "torch_vgg-script-11-batch8.onnx"))
+    scores = run(graph, {"x": np.ones((2, 3, 20, 24), np.float32)})["scores"]
+    assert scores.shape == (2, 5)
+
+
+def mindspore_file(folder: Path, batch: int | None) -> Path:
+    import mindspore as ms
+    from mindspore import nn, ops
+
+    class Net(nn.Cell):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.SequentialCell(
+                nn.Conv2d(3, 8, 3, 2, pad_mode="same"), nn.BatchNorm2d(8), nn.ReLU6(), nn.MaxPool2d(2, 2)
+            )
+            self.second = nn.SequentialCell(
+                nn.Conv2d(8, 8, 3, 1, pad_mode="pad", padding=1, has_bias=True), nn.LeakyReLU(0.1)
+            )
+            self.head = nn.SequentialCell(
+                nn.Flatten(), nn.Dense(8 * 4 * 5, 12), nn.ReLU(), nn.Dropout(p=0.5), nn.Dense(12, 4)
+            )
+
+        def construct(self, x: Any) -> tuple[Any, Any]:
+            x = self.first(x)
+            x = self.second(x) + x
+            return self.head(x), ops.mean(x, (2, 3))
+
+    net = Net()
+    net.set_train(False)
+    random = np.random.default_rng(0)
+    for parameter in net.get_parameters():
+        low = 0.5 if "variance" in parameter.name or "gamma" in parameter.name else -0.4
+        values = random.uniform(low, low + 0.8, parameter.shape).astype(np.float32)
+        parameter.set_data(ms.Tensor(values))
+    path = folder / "net.onnx"
+    shape = (batch, 3, 17, 20)
+    example = ms.Tensor(np.zeros(shape, np.float32)) if batch else ms.Tensor(shape=shape, dtype=ms.float32)
+    ms.export(net, example, file_name=str(path), file_format="ONNX")
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_mindspore_file(batch: int, tmp_path: Path, assert_import_parity: Parity) -> None:
+    graph = assert_import_parity(mindspore_file(tmp_path, batch), batch)
+    assert operators(graph)["Mul"] == 0  # batch norms are folded
+
+
+# ---------------------------------------------------------------------- forms that differ between opsets
+def every_form(opset: int) -> Network:
+    """Operators as each opset writes them."""
+    n = Network(opset)
+
+    def axes(op: str, since: int, x: str, *values: int, **attributes: Any) -> str:
+        if opset >= since:
+            return n.node(op, x, n.integers(*values), **attributes)
+        return n.node(op, x, axes=list(values), **attributes)
+
+    x = n.relu(n.batch_norm(n.conv(n.input(3, 9, 8), 3, 6, strides=[2, 2]), 6))
+    x = n.node("Clip", x, n.constant(-1), n.constant(2))
+    x = n.node("Clip", n.node("LeakyRelu", x), "", n.constant(1.5))
+    dropout = {"ratio": 0.4} if opset == 11 else {}
+    x = n.node("Dropout", x, *([n.constant(0.4), n.constant(False, bool)] if opset > 11 else []), **dropout)
+    x = n.node("MaxPool", n.node("Identity", x), kernel_shape=[2, 2])
+    x = n.node("AveragePool", x, kernel_shape=[2, 2], ceil_mode=1, strides=[2, 2])
+    x = n.node("Mul", x, axes("ReduceMean", 18, x, 2, 3))
+    x = n.node("Add", x, axes("ReduceMean", 18, x, -1, keepdims=1))
+    left = axes("Squeeze", 13, n.node("GlobalAveragePool", x), 2, 3)
+    right = n.node("Flatten", axes("ReduceMean", 18, x, 2, 3, keepdims=0), axis=-1)
+    y = n.node("Add", n.dense(left, 6, 4), n.node("MatMul", right, n.weight(6, 4)))
+    n.output(n.node("Softmax", y, **({} if opset < 13 else {"axis": -1})))
+    return n
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_opset(opset: int, assert_import_parity: Parity) -> None:
+    graph = assert_import_parity(every_form(opset).model())
+    expected = operators(fold(import_onnx(every_form(17).model())))
+    assert operators(graph) == expected
+
+
+@pytest.mark.parametrize("batch", [1, 8, "batch", None])
+def test_batch_in_the_reshape(batch: Any, assert_import_parity: Parity) -> None:
+    n = Network(batch=batch)
+    x = n.relu(n.conv(n.input(3, 4, 5), 3, 6))
+    x = n.node("Reshape", x, n.integers(batch if isinstance(batch, int) else -1, 120))
+    n.output(n.dense(x, 120, 4))
+    assert_import_parity(n.model(), batch if isinstance(batch, int) else 3)
+
+
+@pytest.mark.parametrize("batch", [8, "batch"])
+def test_shape_arithmetic(batch: Any, assert_import_parity: Parity) -> None:
+    """Shape, Gather, Mul, Concat as PyTorch writes ``x.view(x.size(0), c * h * w)``."""
+    n = Network(batch=batch)
+    x = n.relu(n.conv(n.input(3, 4, 5), 3, 6))
+    shape = n.node("Shape", x)
+    rows, columns = (n.node("Gather", shape, n.constant(axis, np.int64), axis=0) for axis in (0, 1))
+    extent = n.node("ReduceProd", n.node("Slice", shape, n.integers(2), n.integers(4)), keepdims=0)
+    features = n.node("Div", n.node("Mul", n.node("Mul", columns, extent), columns), columns)
+    parts = [n.node("Unsqueeze", part, n.integers(0)) for part in (rows, features)]
+    x = n.node("Reshape", x, n.node("Concat", *parts, axis=0))
+    n.output(n.dense(x, 120, 4))
+    assert operators(assert_import_parity(n.model(), 8)) == {"Conv": 1, "Relu": 1, "Flatten": 1, "Gemm": 1}
+
+
+def test_open_extent_is_given(assert_import_parity: Parity) -> None:
+    n = Network()
+    n.output(n.conv(n.input(3, "height", None), 3, 2), 4)
+    graph = assert_import_parity(n.model(), input_shapes={"x": (1, 3, 5, 6)})
+    assert graph.shapes["x"] == (1, 3, 5, 6)
+
+
+# ---------------------------------------------------------------------- constants
+def test_constant_nodes(assert_import_parity: Parity) -> None:
+    n = Network()
+    weight = n.random.normal(0, 0.3, (4, 3, 3, 3)).astype(np.float32)
+    w = n.node("Constant", value=onnx.numpy_helper.from_array(weight))
+    scale = n.node("Constant", value_floats=[0.5, 2.0, 1.0, -1.0])
+    shape = n.node("Constant", value_ints=[4, 1, 1])
+    x = n.node("Mul", n.node("Conv", n.input(3, 5, 5), w), n.node("Reshape", scale, shape))
+    n.output(n.node("Clip", x, n.node("Constant", value_float=-0.5)), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Clip": 1}
+
+
+def test_initializers_that_are_also_inputs(assert_import_parity: Parity) -> None:
+    n = Network()
+    n.output(n.conv(n.input(3, 5, 5), 3, 2), 4)
+    for tensor in n.initializers:
+        n.inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    assert assert_import_parity(n.model()).inputs == ["x"]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_weights_of_other_precision(kind: Any, assert_import_parity: Parity) -> None:
+    n = Network()
+    weight = n.node("Cast", n.weight(4, 3, 3, 3, kind=kind), to=TensorProto.FLOAT)
+    n.output(n.node("Conv", n.input(3, 5, 5), weight), 4)
+    graph = assert_import_parity(n.model())
+    assert all(values.dtype == np.float32 for values in graph.constants.values())
+
+
+def test_weight_shared_by_two_layers_is_duplicated(assert_import_parity: Parity) -> None:
+    n = Network()
+    weight = n.weight(4, 4, 3, 3)
+    x = n.conv(n.input(3, 6, 6), 3, 4)
+    for _ in range(2):
+        x = n.relu(n.batch_norm(n.node("Conv", x, weight, pads=[1, 1, 1, 1]), 4))
+    n.output(x, 4)
+    graph = assert_import_parity(n.model())
+    first, second = (node.inputs[1] for node in graph.nodes[2::2])
+    assert first != second
+
+
+# ---------------------------------------------------------------------- folding
+def test_batch_norm_scale_and_shift_fold_into_the_convolution(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.batch_norm(n.conv(n.input(3, 6, 6), 3, 4), 4)
+    x = n.node("Add", n.constant(0.3), n.node("Mul", x, n.weight(1, 4, 1, 1)))
+    x = n.node("Div", n.node("Sub", x, n.weight(4, 1, 1)), n.constant([2.0]))
+    n.output(x, 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1}
+
+
+def test_batch_norm_before_a_convolution_stays(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.relu(n.batch_norm(n.node("MaxPool", n.conv(n.input(3, 6, 6), 3, 4), kernel_shape=[2, 2]), 4))
+    n.output(n.conv(x, 4, 2), 4)
+    expected = {"Conv": 2, "MaxPool": 1, "Mul": 1, "Add": 1, "Relu": 1}
+    assert operators(assert_import_parity(n.model())) == expected
+
+
+def test_batch_norm_folds_into_a_dense_layer(assert_import_parity: Parity) -> None:
+    n = Network()
+    n.output(n.batch_norm(n.dense(n.input(6), 6, 4), 4))
+    assert operators(assert_import_parity(n.model())) == {"Gemm": 1}
+
+
+def test_depthwise_convolution_folds_too(assert_import_parity: Parity) -> None:
+    n = Network()
+    n.output(n.batch_norm(n.conv(n.input(4, 6, 6), 4, 4, group=4, bias=False), 4), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1}
+
+
+def test_convolution_that_two_nodes_read_is_not_folded(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.conv(n.input(3, 6, 6), 3, 4)
+    n.output(n.node("Add", n.batch_norm(x, 4), n.relu(x)), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Mul": 1, "Add": 2, "Relu": 1}
+
+
+def test_convolution_that_is_an_output_is_not_folded(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.output(n.conv(n.input(3, 6, 6), 3, 4), 4)
+    n.output(n.batch_norm(x, 4), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Mul": 1, "Add": 1}
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 6), (6, 6), (1, 6), (6, 1)])
+def test_constants_along_space_are_not_folded(shape: tuple[int, ...], assert_import_parity: Parity) -> None:
+    n = Network()
+    n.output(n.node("Add", n.conv(n.input(3, 6, 6), 3, 4), n.weight(*shape)), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Add": 1}
+
+
+def test_constant_that_widens_one_channel_is_not_folded(assert_import_parity: Parity) -> None:
+    n = Network()
+    n.output(n.node("Add", n.conv(n.input(3, 6, 6), 3, 1), n.weight(4, 1, 1)), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Add": 1}
+
+
+# ---------------------------------------------------------------------- operators' variants
+@pytest.mark.parametrize("trans_b", [0, 1])
+@pytest.mark.parametrize("bias", [None, (), (1,), (4,), (1, 4), (1, 1)])
+def test_gemm(trans_b: int, bias: tuple[int, ...] | None, assert_import_parity: Parity) -> None:
+    n = Network()
+    operands = [n.weight(4, 6) if trans_b else n.weight(6, 4)]
+    operands += [] if bias is None else [n.weight(*bias)]
+    n.output(n.node("Gemm", n.input(6), *operands, transB=trans_b, alpha=0.5, beta=-2.0))
+    assert_import_parity(n.model())
+
+
+def test_matmul_and_add_are_one_layer(assert_import_parity: Parity) -> None:
+    n = Network()
+    n.output(n.node("Add", n.weight(4), n.node("MatMul", n.input(6), n.weight(6, 4))))
+    assert operators(assert_import_parity(n.model())) == {"Gemm": 1}
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("strides", [[1, 1], [2, 3]])
+def test_auto_pad(auto_pad: str, strides: list[int], assert_import_parity: Parity) -> None:
+    n = Network()
+    window = {"auto_pad": auto_pad, "strides": strides}
+    x = n.conv(n.input(3, 17, 16), 3, 4, kernel_shape=[4, 3], dilations=[1, 2], **window)
+    n.output(n.node("MaxPool", x, kernel_shape=[2, 2], **window), 4)
+    n.output(n.node("AveragePool", x, kernel_shape=[3, 2], **window), 4)
+    assert_import_parity(n.model())
+
+
+@pytest.mark.parametrize("rank", [3, 4])
+def test_mean_that_drops_its_axes(rank: int, assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.input(*[6, 5, 4][: rank - 1])
+    n.output(n.dense(n.node("ReduceMean", x, axes=list(range(2, rank)), keepdims=0), 6, 3))
+    assert_import_parity(n.model())
+
+
+def test_clip_without_limits_and_with_infinite_ones(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.node("Clip", n.conv(n.input(3, 4, 4), 3, 4), n.constant(-np.inf), n.constant(0.5))
+    n.output(n.node("Clip", x), 4)
+    assert_import_parity(n.model())
+
+
+def test_clamp_written_as_max_and_min(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.node("Max", n.conv(n.input(3, 4, 4), 3, 4), n.constant(-0.2))
+    n.output(n.node("Min", x, n.constant([[0.4]])), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Clip": 2}
+
+
+# ---------------------------------------------------------------------- inputs and outputs
+def test_several_inputs_and_outputs(assert_import_parity: Parity) -> None:
+    n = Network()
+    x, y = n.input(3, 5, 5), n.input(2, 5, 5, name="y")
+    x = n.output(n.node("Add", n.conv(x, 3, 4), n.conv(y, 2, 4)), 4)
+    n.output(n.node("Flatten", n.node("GlobalAveragePool", n.relu(x))))
+    graph = assert_import_parity(n.model())
+    assert graph.inputs == ["x", "y"]
+    assert len(graph.outputs) == 2
+
+
+@pytest.mark.parametrize("op", ["Identity", "Dropout"])
+def test_output_of_a_node_without_effect(op: str, assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 4, 4), 3, 4))
+    n.output(n.conv(x, 4, 2), 4)
+    output = n.output(n.node(op, n.node("Identity", x)), 4)
+    graph = assert_import_parity(n.model())
+    assert output in graph.outputs
+    assert operators(graph) == {"Conv": 2, "Relu": 1}
+
+
+def test_nodes_that_no_output_needs_are_dropped(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.conv(n.input(3, 4, 4), 3, 4)
+    n.node("Erf", n.conv(x, 4, 4))
+    n.output(n.relu(x), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Relu": 1}
+
+
+def test_nodes_that_share_a_name(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.input(3, 6, 6)
+    for _ in range(2):
+        x = n.batch_norm(n.relu(x), 3)
+        x = n.node("AveragePool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
+    n.output(x, 4)
+    for node in n.nodes:
+        node.name = "node"
+    graph = assert_import_parity(n.model())
+    assert len({node.name for node in graph.nodes}) == len(graph.nodes)
+
+
+def test_model_functions_are_inlined(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.conv(n.input(3, 4, 4), 3, 4)
+    n.nodes.append(helper.make_node("twice", [x], ["y"], domain="mine"))
+    n.output(n.relu("y"), 4)
+    body = [helper.make_node("Add", ["a", "a"], ["b"])]
+    model = n.model(check=False)
+    function = helper.make_function("mine", "twice", ["a"], ["b"], body, [helper.make_opsetid("", 17)])
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    assert operators(assert_import_parity(model)) == {"Conv": 1, "Add": 1, "Relu": 1}
+
+
+def test_the_model_in_memory_is_not_changed() -> None:
+    model = every_form(17).model()
+    before = model.SerializeToString()
+    import_onnx(model)
+    assert model.SerializeToString() == before
+
+
+# ---------------------------------------------------------------------- errors
+def refused(source: Any, *expected: str, **arguments: Any) -> str:
+    """The message of the one error, which names all of ``expected``."""
+    with pytest.raises(UsageError) as caught:
+        import_onnx(source, **arguments)
+    message = str(caught.value)
+    for part in expected:
+        assert part in message, message
+    return message
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    refused(tmp_path / "none.onnx", "none.onnx: no such file")
+    refused(tmp_path, "no such file")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"not a model", b"\x08\x07"])
+def test_not_an_onnx_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    message = refused(path, "broken.onnx: not a valid ONNX model: ")
+    assert "\n" not in message
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(TORCH[0].read_bytes()[:-100])
+    refused(path, "broken.onnx: not a valid ONNX model: ")
+
+
+def test_missing_external_data(tmp_path: Path) -> None:
+    n = Network()
+    n.output(n.conv(n.input(3, 4, 4), 3, 4), 4)
+    path = tmp_path / "net.onnx"
+    onnx.save(n.model(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (tmp_path / "weights.bin").unlink()
+    refused(path, "net.onnx: ", "weights.bin")
+
+
+def test_model_that_fails_the_checker(tmp_path: Path) -> None:
+    n = Network()
+    n.output(n.node("Relu", n.input(4, 3, 3), stride=2), 4)
+    refused(n.model(check=False), "not a valid ONNX model", "stride")
+
+
+def test_shapes_that_do_not_fit() -> None:
+    n = Network()
+    n.output(n.conv(n.input(4, 3, 3), 3, 2), 4)
+    refused(n.model(check=False), "shapes do not fit together", "conv_0")
+
+
+@pytest.mark.parametrize("opset", [7, 10, 22, 23])
+def test_opset(opset: int) -> None:
+    n = Network()
+    n.output(n.relu(n.input(3, 4, 4)), 4)
+    n.opset = opset
+    refused(n.model(check=False), f"expected opset 11 to 21, found {opset}")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite(value: float) -> None:
+    n = Network()
+    x = n.conv(n.input(3, 4, 4), 3, 4)
+    n.output(n.batch_norm(x, 4), 4)
+    broken = onnx.numpy_helper.to_array(n.initializers[0]).copy()
+    broken[1, 2, 0, 0] = value
+    name = n.initializers[0].name
+    n.initializers[0].CopyFrom(onnx.numpy_helper.from_array(broken, name))
+    refused(n.model(), f"constant {name!r} holds values that are not finite")
+
+
+def test_open_extent() -> None:
+    n = Network()
+    n.output(n.relu(n.input(3, "height", 4)), 4)
+    refused(n.model(), "input 'x': dimension 2 is open; give its size with --input-shape")
+    refused(n.model(), "dimension 2 is open", input_shapes={"x": (1, 3, 0, 4)})
+    refused(n.model(), "has 4 dimensions, found shape [1, 3]", input_shapes={"x": (1, 3)})
+    refused(n.model(), "no input is named 'z'; its inputs are x", input_shapes={"z": (1, 3, 4, 4)})
+
+
+@pytest.mark.parametrize(("kind", "name"), [(TensorProto.INT64, "int64"), (TensorProto.FLOAT16, "float16")])
+def test_input_type(kind: int, name: str) -> None:
+    n = Network()
+    n.output(n.node("Cast", n.input(3, 4, 4, kind=kind), to=TensorProto.FLOAT), 4)
+    refused(n.model(), f"input 'x': expected float32, found {name}")
+
+
+def test_input_without_batch() -> None:
+    n = Network()
+    n.output(n.relu(n.input()), 1)
+    refused(n.model(), "input 'x': expected a batch and at least one dimension more")
+
+
+def test_inputs_of_different_batch() -> None:
+    n = Network(batch=2)
+    x = n.input(3, 4, 4)
+    n.batch = 1
+    n.output(n.node("Add", x, n.input(3, 4, 4, name="y")), 4)
+    refused(n.model(), "its inputs have different batch sizes: [2, 1]")
+
+
+def test_outputs_that_are_no_networks() -> None:
+    n = Network()
+    n.output(n.node("Identity", n.input(3, 4, 4)), 4)
+    refused(n.model(), "output 'identity_0_out' is the input 'x', unchanged")
+    n = Network()
+    n.output(n.relu(n.input(3, 4, 4)), 4)
+    n.output(n.node("Neg", n.constant([[1.0]])))
+    refused(n.model(), "output 'neg_1_out' does not depend on an input")
+    n = Network()
+    y = n.output(n.relu(n.input(3, 4, 4)), 4)
+    n.output(n.node("Identity", y), 4)
+    refused(n.model(), "outputs 'relu_0_out' and 'identity_1_out' are the same tensor")
+
+
+def test_every_unsupported_node_is_listed() -> None:
+    n = Network()
+    x = n.conv(n.input(4, 6, 6), 4, 4, group=2)
+    x = n.node("InstanceNormalization", x, n.weight(4), n.weight(4), epsilon=0.125)
+    n.nodes.append(helper.make_node("Fancy", [x], ["fancy_out"], name="fancy", domain="mine", mode="fast"))
+    x = n.node("Gemm", n.node("Flatten", n.relu("fancy_out")), n.weight(144, 2), transA=1)
+    n.output(x)
+    model = n.model(check=False)
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    with pytest.raises(UnsupportedGraphError) as caught:
+        import_onnx(model)
+    first, *listed = str(caught.value).splitlines()
+    assert first == "network: 3 nodes cannot be imported:"
+    names = [line.split(":")[0].strip() for line in listed]
+    assert names == ["conv_0", "instancenormalization_1", "fancy"]  # what follows is only unknown for now
+    assert "Conv(" in listed[0]
+    assert "group=2" in listed[0]
+    assert "InstanceNormalization(epsilon=0.125): this operator is not supported" in listed[1]
+    assert "Fancy(mode=fast)" in listed[2]
+
+
+def vector(n: Network) -> str:
+    return n.input(6)
+
+
+def image(n: Network) -> str:
+    return n.input(6, 5, 4)
+
+
+REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
+    "transA": (
+        lambda n: n.node("Gemm", n.node("Gemm", vector(n), n.weight(6, 1)), n.weight(1, 3), transA=1),
+        "Gemm with a transposed first operand",
+    ),
+    "weight": (lambda n: n.node("Conv", image(n), n.input(6, 3, 3, name="w")), "input 1 ('w') is not a constant"),
+    "constant first": (
+        lambda n: n.node("MatMul", n.weight(1, 1), n.node("MatMul", vector(n), n.weight(6, 2))),
+        "is not a constant",
+    ),
+    "multiplier": (lambda n: n.conv(image(n), 6, 12, group=6), "grouped convolution that is not depthwise"),
+    "conv1d": (lambda n: n.node("Conv", n.input(6, 5), n.weight(2, 6, 3)), "only 2-D convolution"),
+    "bias": (
+        lambda n: n.node("Gemm", n.input(6), n.weight(6, 3), n.weight(1, 3), n.weight(1)),
+        "",
+    ),
+    "include dilation": (
+        lambda n: n.node("MaxPool", image(n), kernel_shape=[2, 2], dilations=[2, 2]),
+        "dilated pooling",
+    ),
+    "mask": (
+        lambda n: n.node("Relu", n.nodes[-1].output[1])
+        if n.node("MaxPool", image(n), kernel_shape=[2, 2], outputs=2) and False
+        else n.node("Add", n.nodes[-1].output[0], n.node("Cast", n.nodes[-1].output[1], to=TensorProto.FLOAT)),
+        "its output 'maxpool_0_out1' is used",
+    ),
+    "flatten batch": (lambda n: n.node("Flatten", image(n), axis=0), "joins the batch with the rest"),
+    "squeeze all": (lambda n: n.node("Squeeze", n.node("GlobalAveragePool", image(n))), "may drop the batch"),
+    "unflatten": (
+        lambda n: n.node("Reshape", image(n), n.integers(-1, 2, 3, 20)),
+        "found (1, 6, 5, 4) to (1, 2, 3, 20)",
+    ),
+    "batch mean": (lambda n: n.node("ReduceMean", image(n)), "a mean over the batch"),
+    "dropped axes": (
+        lambda n: n.node("ReduceMean", image(n), axes=[1], keepdims=0),
+        "a mean over axes [1] of 4 that drops them",
+    ),
+    "softmax over the batch": (lambda n: n.node("Softmax", vector(n), axis=0), "softmax over the batch"),
+    "training": (
+        lambda n: n.node("Dropout", vector(n), n.constant(0.5), n.constant(True, bool)),
+        "dropout in training mode",
+    ),
+    "ranks": (
+        lambda n: n.node("Add", image(n), n.node("Squeeze", n.input(1, 5, 4, name="y"), n.integers(1))),
+        "cannot be imported",
+    ),
+    "difference": (lambda n: n.node("Sub", n.constant(1), vector(n)), "only the subtraction of a constant"),
+    "zero": (lambda n: n.node("Div", vector(n), n.constant(0)), "a division by zero"),
+    "limits": (lambda n: n.node("Max", vector(n), n.weight(6)), "holds 6 values, expected one"),
+    "cast": (
+        lambda n: n.node("Relu", n.node("Cast", vector(n), to=TensorProto.DOUBLE)),
+        "Cast(to=11): this operator is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_form(case: str) -> None:
+    build, reason = REFUSED[case]
+    n = Network()
+    n.output(build(n), 4)
+    n.outputs[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(UnsupportedGraphError) as caught:
+        import_onnx(n.model(check=False))
+    assert reason in str(caught.value)
+
+
+def test_opset_11_softmax_over_several_axes() -> None:
+    n = Network(opset=11)
+    n.output(n.node("Softmax", image(n), axis=1), 4)
+    refused(n.model(), "opset 11's softmax over several axes at once")

@@ -1,0 +1,220 @@
+"""Every operator of the registry between resizable layers: MindSpore and MindSpore Lite against ONNX Runtime.
+
+A new operator needs a case here; `test_every_operator_has_a_case` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from inn_exporter.operators import OPERATORS
+from inn_exporter.onnx_writer import resized_onnx
+from networks import Network, images, relative_error, run_onnx
+
+TOLERANCE = 1e-4
+CHANNELS, HEIGHT, WIDTH = 6, 9, 8
+
+Build = Callable[[Network, str], str]
+
+
+def on_map(build: Build, channels: int = CHANNELS) -> Network:
+    """``build`` on a (batch, 6, 9, 8) tensor, between convolutions; it leaves ``channels`` channels."""
+    network = Network()
+    before = network.relu(network.conv(network.input(3, HEIGHT, WIDTH), 3, CHANNELS))
+    after = build(network, before)
+    network.output(network.conv(network.conv(after, channels, 5), 5, 2), rank=4)
+    return network
+
+
+def on_vector(build: Build, features: int = CHANNELS) -> Network:
+    """``build`` on a (batch, 6) tensor, between dense layers; it leaves ``features`` features."""
+    network = Network()
+    pooled = network.node("GlobalAveragePool", network.relu(network.conv(network.input(3, 5, 4), 3, 8)))
+    before = network.dense(network.node("Flatten", pooled), 8, CHANNELS)
+    after = build(network, before)
+    network.output(network.dense(network.dense(after, features, 5), 5, 4))
+    return network
+
+
+def conv(outputs: int = 4, **attributes: Any) -> Network:
+    return on_map(lambda n, x: n.relu(n.conv(x, CHANNELS, outputs, **attributes)), outputs)
+
+
+def depthwise(**attributes: Any) -> Network:
+    return on_map(lambda n, x: n.conv(x, CHANNELS, CHANNELS, group=CHANNELS, **attributes))
+
+
+def clipped(build: Build, low: float, high: float) -> Network:
+    return on_map(lambda n, x: n.node("Clip", build(n, x), n.constant(low), n.constant(high)))
+
+
+def scaled(n: Network, x: str) -> str:
+    """Something into which no activation can be fused."""
+    return n.node("Mul", x, n.weight(1, CHANNELS, 1, 1))
+
+
+def with_constant(op: str, *shape: int) -> Network:
+    return on_map(lambda n, x: n.node(op, x, n.weight(*shape)))
+
+
+def pooled(op: str, kernel: int = 2, **attributes: Any) -> Network:
+    return on_map(lambda n, x: n.node(op, x, kernel_shape=[kernel, kernel], **attributes))
+
+
+def gate(n: Network, x: str) -> str:
+    """Squeeze and excitation."""
+    squeezed = n.relu(n.conv(n.node("ReduceMean", x, axes=[2, 3]), CHANNELS, 4, kernel=1))
+    return n.node("Mul", x, n.node("Sigmoid", n.conv(squeezed, 4, CHANNELS, kernel=1)))
+
+
+def residual(n: Network, x: str) -> str:
+    branch = n.conv(n.relu(n.conv(x, CHANNELS, 4)), 4, CHANNELS)
+    return n.relu(n.node("Add", branch, x))
+
+
+def head(n: Network, x: str) -> str:
+    """Flattens a spatial extent; a constant acts on the flattened channels."""
+    flat = n.node("Flatten", n.node("MaxPool", x, kernel_shape=[3, 3], strides=[3, 3]))
+    return n.node("Mul", n.relu(n.node("Add", flat, n.weight(CHANNELS * 6))), n.weight(1, CHANNELS * 6))
+
+
+def flatten_head() -> Network:
+    network = Network()
+    flat = head(network, network.relu(network.conv(network.input(3, HEIGHT, WIDTH), 3, CHANNELS)))
+    network.output(network.dense(network.relu(network.dense(flat, CHANNELS * 6, 7)), 7, 4))
+    return network
+
+
+CASES: dict[str, dict[str, Callable[[], Network]]] = {
+    "Conv": {
+        "3x3": conv,
+        "strided": lambda: conv(strides=[2, 3], kernel_shape=[3, 2]),
+        "dilated": lambda: conv(dilations=[2, 3], pads=[2, 3, 2, 3]),
+        "asymmetric": lambda: conv(pads=[0, 1, 2, 3]),
+        "1x1": lambda: conv(kernel=1),
+        "1x1 padded": lambda: conv(kernel=1, pads=[1, 1, 1, 1]),
+        "padded beyond its window": lambda: conv(pads=[3, 4, 3, 3]),
+        "larger than its image": lambda: on_map(
+            lambda n, x: n.conv(n.node("GlobalAveragePool", x), CHANNELS, CHANNELS, kernel=5)
+        ),
+        "without bias": lambda: conv(bias=False),
+        "same_upper": lambda: conv(auto_pad="SAME_UPPER", kernel_shape=[4, 2], strides=[2, 2]),
+        "relu6": lambda: clipped(lambda n, x: n.conv(x, CHANNELS, CHANNELS), 0, 6),
+        "depthwise": depthwise,
+        "depthwise strided": lambda: depthwise(strides=[2, 2], kernel_shape=[5, 3], pads=[2, 1, 1, 2]),
+    },
+    "Gemm": {
+        "plain": lambda: on_vector(lambda n, x: n.dense(x, CHANNELS, 7), 7),
+        "relu": lambda: on_vector(lambda n, x: n.relu(n.dense(x, CHANNELS, 7)), 7),
+    },
+    "Relu": {
+        "map": lambda: on_map(lambda n, x: n.relu(scaled(n, x))),
+        "vector": lambda: on_vector(lambda n, x: n.relu(n.node("Mul", x, n.weight(1, CHANNELS)))),
+    },
+    "LeakyRelu": {
+        "map": lambda: on_map(lambda n, x: n.node("LeakyRelu", n.conv(x, CHANNELS, CHANNELS), alpha=0.2)),
+        "vector": lambda: on_vector(lambda n, x: n.node("LeakyRelu", x)),
+    },
+    "Sigmoid": {
+        "map": lambda: on_map(lambda n, x: n.node("Sigmoid", n.conv(x, CHANNELS, CHANNELS))),
+        "vector": lambda: on_vector(lambda n, x: n.node("Sigmoid", x)),
+    },
+    "Clip": {
+        "relu6": lambda: clipped(scaled, 0, 6),
+        "both": lambda: clipped(scaled, -0.2, 0.3),
+        "above": lambda: on_map(lambda n, x: n.node("Clip", scaled(n, x), "", n.constant(0.1))),
+        "below": lambda: on_map(lambda n, x: n.node("Clip", scaled(n, x), n.constant(-0.1))),
+    },
+    "Softmax": {
+        "features": lambda: on_vector(lambda n, x: n.node("Softmax", x)),
+        "channels": lambda: on_map(lambda n, x: n.node("Softmax", x, axis=1)),
+        "height": lambda: on_map(lambda n, x: n.node("Softmax", x, axis=2)),
+        "width": lambda: on_map(lambda n, x: n.node("Softmax", x, axis=-1)),
+    },
+    "Add": {
+        "residual": lambda: on_map(residual),
+        "channels": lambda: with_constant("Add", CHANNELS, 1, 1),
+        "positions": lambda: with_constant("Add", HEIGHT, WIDTH),
+        "everything": lambda: with_constant("Add", 1, CHANNELS, HEIGHT, WIDTH),
+        "one value": lambda: with_constant("Add"),
+        "difference": lambda: with_constant("Sub", CHANNELS, 1, 1),
+        "constant first": lambda: on_map(lambda n, x: n.node("Add", n.weight(CHANNELS, 1, 1), x)),
+        "vector": lambda: on_vector(lambda n, x: n.node("Add", n.relu(x), x)),
+        "map and channels": lambda: on_map(lambda n, x: n.node("Add", n.node("GlobalAveragePool", x), x)),
+        "map and positions": lambda: on_map(lambda n, x: n.node("Add", x, n.node("ReduceMean", x, axes=[1]))),
+    },
+    "Mul": {
+        "gate": lambda: on_map(gate),
+        "channels": lambda: with_constant("Mul", CHANNELS, 1, 1),
+        "columns": lambda: with_constant("Mul", WIDTH),
+        "square": lambda: on_map(lambda n, x: n.node("Mul", x, x)),
+        "vector": lambda: on_vector(lambda n, x: n.node("Mul", n.node("Sigmoid", x), x)),
+        "quotient": lambda: with_constant("Div", CHANNELS, 1, 1),
+    },
+    "MaxPool": {
+        "plain": lambda: pooled("MaxPool", strides=[2, 2]),
+        "padded": lambda: pooled("MaxPool", 3, strides=[2, 2], pads=[1, 1, 1, 1]),
+        "asymmetric": lambda: pooled("MaxPool", 3, strides=[2, 1], pads=[0, 1, 2, 0]),
+        "ceil": lambda: pooled("MaxPool", 2, strides=[2, 2], ceil_mode=1),
+        "ceil padded": lambda: pooled("MaxPool", 3, strides=[3, 2], pads=[1, 0, 1, 0], ceil_mode=1),
+        "same_lower": lambda: pooled("MaxPool", 2, strides=[2, 1], auto_pad="SAME_LOWER"),
+        "of negative values": lambda: on_map(
+            lambda n, x: n.node(
+                "MaxPool", n.node("Sub", x, n.constant(9)), kernel_shape=[3, 3], pads=[1, 1, 1, 1]
+            )
+        ),
+    },
+    "AveragePool": {
+        "plain": lambda: pooled("AveragePool", 3, strides=[2, 1]),
+        "padded": lambda: pooled("AveragePool", 3, strides=[2, 2], pads=[1, 1, 1, 1]),
+        "asymmetric": lambda: pooled("AveragePool", 3, pads=[0, 2, 1, 0]),
+        "padding counts": lambda: pooled("AveragePool", 3, pads=[1, 0, 2, 1], count_include_pad=1),
+        "ceil": lambda: pooled("AveragePool", 2, strides=[2, 2], ceil_mode=1),
+        "ceil padded": lambda: pooled("AveragePool", 3, strides=[3, 2], pads=[1, 0, 1, 0], ceil_mode=1),
+        "same_upper": lambda: pooled("AveragePool", 3, strides=[2, 2], auto_pad="SAME_UPPER"),
+    },
+    "GlobalAveragePool": {
+        "map": lambda: on_map(lambda n, x: n.node("GlobalAveragePool", x)),
+        "mean": lambda: on_map(lambda n, x: n.node("ReduceMean", x, axes=[-1, -2])),
+    },
+    "ReduceMean": {
+        "channels": lambda: on_map(lambda n, x: n.node("ReduceMean", x, axes=[1]), 1),
+        "height": lambda: on_map(lambda n, x: n.node("ReduceMean", x, axes=[2])),
+        "width": lambda: on_map(lambda n, x: n.node("ReduceMean", x, axes=[3])),
+        "everything": lambda: on_map(lambda n, x: n.node("ReduceMean", x, axes=[1, 2, 3]), 1),
+        "features": lambda: on_vector(lambda n, x: n.node("ReduceMean", x, axes=[1]), 1),
+    },
+    "Flatten": {"spatial extent": flatten_head},
+}
+
+
+def test_every_operator_has_a_case() -> None:
+    assert set(CASES) == set(OPERATORS)
+
+
+@pytest.mark.parametrize(
+    ("op", "case"), [pytest.param(op, case, id=f"{op}-{case}") for op, cases in CASES.items() for case in cases]
+)
+def test_operator(
+    op: str, case: str, assert_import_parity: Callable[..., Any], export_network: Callable[..., Any]
+) -> None:
+    model = CASES[op][case]().model()
+    graph = assert_import_parity(model)
+    assert op in {node.op for node in graph.nodes}
+    bundle = export_network(model)
+    port = bundle.manifest.inputs[0]
+    costs = []
+    with bundle.resample(1.0).session() as session:
+        for size in (1.0, 0.5):
+            session.resize(size)
+            costs.append(session.model.parameters)
+            oracle = resized_onnx(session.model)
+            for batch in (1, 3):
+                x = images(batch, *port.shape[1:], seed=batch)
+                (expected,) = run_onnx(oracle, {port.name: x}).values()
+                error = relative_error(np.asarray(session.run(x)), expected)
+                assert error <= TOLERANCE, f"size {size}, batch {batch}"
+    assert costs[1] < costs[0]
