@@ -126,7 +126,9 @@ def main() -> None:
         "size", "channels", "parameters", "MFLOPs", "accuracy %", "agreement %", ".ms MB",
         "resample ms", "build ms", "p50 ms", "L1 %", "INN %",
     ]  # fmt: skip
-    print(f"\n{path}: {path.stat().st_size / 1e6:.2f} MB; the fp32 ONNX is {MODEL.stat().st_size / 1e6:.2f} MB")
+    print(
+        f"\n{path}: {path.stat().st_size / 1e6:.2f} MB; the fp32 ONNX is {MODEL.stat().st_size / 1e6:.2f} MB"
+    )
     print(f"{len(images)} test images, MindSpore Lite, no labels, no training after export\n")
     print(format_table(header, table))
     print("\nL1: plain magnitude pruning; INN: the paper's, untuned; both at the same widths")

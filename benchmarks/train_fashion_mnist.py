@@ -102,7 +102,10 @@ def main() -> None:
             x = np.ascontiguousarray(flipped(images[batch], random))
             total += float(step(ms.Tensor(x), ms.Tensor(labels[batch].astype(np.int32))).asnumpy())
             if index % 50 == 49:
-                print(f"epoch {epoch} step {index + 1}/{steps_per_epoch} loss {total / (index + 1):.4f}", flush=True)
+                print(
+                    f"epoch {epoch} step {index + 1}/{steps_per_epoch} loss {total / (index + 1):.4f}",
+                    flush=True,
+                )
         row = {
             "epoch": epoch,
             "train_loss": round(total / steps_per_epoch, 4),
@@ -121,7 +124,11 @@ def main() -> None:
         "seed": arguments.seed,
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version(), "mindspore": ms.__version__, "numpy": np.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "mindspore": ms.__version__,
+            "numpy": np.__version__,
+        },
         "n": len(test_images),
         "rows": rows,
     }

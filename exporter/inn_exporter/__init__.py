@@ -1,8 +1,8 @@
 """INN-Lite's exporter: a trained network in, a bundle (`.inn`) out.
 
-    import inn_exporter
+import inn_exporter
 
-    inn_exporter.export("model.onnx", "model.inn", "images.npz")
+inn_exporter.export("model.onnx", "model.inn", "images.npz")
 """
 
 from .errors import CalibrationDataError, UnsupportedGraphError

@@ -139,7 +139,7 @@ def _dimension(dimension: Dimension) -> list[dict[str, int]]:
 def _size(
     draft: Draft, lowered: LoweredGraph, size: float, calibrated: CalibratedSize, storage: str
 ) -> dict[str, Any]:
-    """Store what a size needs: changed constants, and each table or, where smaller, its consumers' weights."""
+    """Store what a size needs: changed constants, and each table or, if smaller, its readers' weights."""
     overrides: dict[str, str] = {}
     tables: dict[str, str] = {}
 

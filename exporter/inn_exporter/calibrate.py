@@ -1,4 +1,4 @@
-"""Calibrated quadrature: B, bias and, where asked for, kernel of every layer, per size, from unlabelled images.
+"""Calibrated quadrature: B, bias and, where asked for, kernel of every layer, from unlabelled images.
 
 With x a tensor of the full network and x' the same tensor of the resized one, all earlier layers already
 resized, C = E[x x'ᵀ] and G = E[x' x'ᵀ], the quadrature is the ridge solution toward the prior B0:

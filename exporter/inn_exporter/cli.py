@@ -32,10 +32,15 @@ def export_command(subparsers: Any) -> None:
         default="calibrated",
         help="calibrated (default), the paper's trapezoid on uniform nodes, or plain channel selection",
     )
-    parser.add_argument("--order", choices=("nested", "smooth", "l1"), help="channel order (default: fits the quadrature)")
+    parser.add_argument(
+        "--order", choices=("nested", "smooth", "l1"), help="channel order (default: fits the quadrature)"
+    )
     parser.add_argument("--sizes", help="comma-separated sizes in (0, 1] (default: the presets)")
     parser.add_argument(
-        "--effort", choices=("fast", "refit"), default="refit", help="refit: also refit kernels of small sizes"
+        "--effort",
+        choices=("fast", "refit"),
+        default="refit",
+        help="refit: also refit kernels of small sizes",
     )
     parser.add_argument("--storage", choices=("float16", "float32", "int8"), default="float16")
     parser.add_argument("--align", type=int, default=1, help="widths are multiples of this (default: 1)")
@@ -67,7 +72,7 @@ def export_onnx_command(subparsers: Any) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    import inn_runtime.cli.commands as runtime_commands
+    from inn_runtime.cli.summary import describe, format_summary
 
     from .assemble import PRESETS
     from .export import export
@@ -90,8 +95,8 @@ def _export(options: argparse.Namespace) -> None:
         input_shapes=dict(_shape(text) for text in options.input_shape),
         progress=True,
     )
-    summary = runtime_commands.describe(bundle)
-    print(json.dumps(summary, indent=1) if options.json else runtime_commands.format_summary(summary))
+    summary = describe(bundle)
+    print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
 
 
 def _export_onnx(options: argparse.Namespace) -> None:

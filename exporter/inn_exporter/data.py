@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Union
+from typing import Union
 
 import numpy as np
 from inn_runtime.errors import UsageError
@@ -16,7 +16,7 @@ from .errors import CalibrationDataError
 from .graph import Graph
 
 FEWEST_IMAGES = 16
-"""Fewer images leave most quadratures undetermined; 64 lose 1–2 points at half width, 256 are enough."""
+"""Fewer images leave most quadratures undetermined; 64 lose 1 to 2 points at half width, 256 are enough."""
 
 LARGEST_VALUE = 1e5
 
@@ -28,7 +28,7 @@ class Samples:
     """Images keyed by input name, (n, …) float32, and their labels (n,), where there are any."""
 
     inputs: dict[str, np.ndarray]
-    labels: Optional[np.ndarray] = None
+    labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -66,7 +66,9 @@ def load_samples(source: Source, graph: Graph, fewest: int = 1) -> Samples:
             arrays[graph.inputs[0]] = arrays.pop(others[0])
     missing = [name for name in graph.inputs if name not in arrays]
     if missing:
-        raise CalibrationDataError(f"{label}: expected an array {missing[0]!r}, found {', '.join(arrays) or 'none'}")
+        raise CalibrationDataError(
+            f"{label}: expected an array {missing[0]!r}, found {', '.join(arrays) or 'none'}"
+        )
     inputs = {name: _checked(arrays[name], graph.shapes[name], f"{label}: {name!r}") for name in graph.inputs}
     counts = {len(array) for array in inputs.values()}
     if len(counts) > 1:

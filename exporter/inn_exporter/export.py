@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
 import numpy as np
 from inn_runtime import Bundle, UsageError
@@ -39,8 +39,8 @@ _MOST_HELD_OUT = 2000
 
 
 def export(
-    model: Union[str, os.PathLike[str], ModelProto],
-    output: Union[str, os.PathLike[str]],
+    model: str | os.PathLike[str] | ModelProto,
+    output: str | os.PathLike[str],
     data: Source,
     *,
     evaluate: Source | None = None,

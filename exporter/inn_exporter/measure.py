@@ -84,5 +84,3 @@ def quality(
     if labels is not None:
         result = {"accuracy": float(np.mean(chosen == labels)), **result}
     return result
-
-

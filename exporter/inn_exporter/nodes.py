@@ -1,4 +1,4 @@
-"""The order of channels along each axis: nested (ours), smooth (the paper's), or by L1 norm (the baseline)."""
+"""The order of channels along each axis: nested (ours), smooth (the paper's), by L1 norm (the baseline)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from .structure import Channels
 ORDERS = ("nested", "smooth", "l1")
 
 
-def order_channels(
-    graph: Graph, channels: Channels, order: str, images: Mapping[str, np.ndarray]
-) -> Graph:
+def order_channels(graph: Graph, channels: Channels, order: str, images: Mapping[str, np.ndarray]) -> Graph:
     """Lay out every group's channels in the given order; the network's function does not change."""
     if order == "nested":
         orders = [nested_order(seen_by) for seen_by in consumers(graph, channels, images)]
@@ -32,7 +30,7 @@ def order_channels(
 
 
 def axis_for(order: str, size: int, quadrature: str) -> Axis:
-    """The continuous axis that goes with an order: nested ones are selected from, smooth ones interpolated."""
+    """The continuous axis that goes with an order: nested ones are selected, smooth interpolated."""
     rule = "trapezoid" if order == "smooth" and quadrature != "none" else "none"
     return Axis(size, "cubic" if order == "smooth" else "selection", rule)
 
@@ -139,7 +137,7 @@ def _segments(
 
 
 def _weight_features(graph: Graph, channels: Channels) -> list[np.ndarray]:
-    """Per group, (N, features): the slices of all member weights (biases left out), each weight scaled alike."""
+    """Per group, (N, features): the slices of all member weights (no biases), each weight scaled alike."""
     features: list[list[np.ndarray]] = [[np.zeros((size, 1))] for size in channels.sizes]
     for name, values in graph.constants.items():
         for axis, dimension in enumerate(channels.dims[name] if values.ndim > 1 else ()):

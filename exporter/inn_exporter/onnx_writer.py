@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from .graph import Graph, Node
 from .lowering import LoweredWeight
-from .operators import operator
+from .operators import OPERATORS, operator
 
 OPSET, IR_VERSION = 17, 8
 
@@ -41,11 +41,15 @@ def skeleton(graph: Graph, weights: Sequence[LoweredWeight]) -> bytes:
 def resized_onnx(model: Model) -> ModelProto:
     """A resized network as ONNX, from the bundle's skeleton and the weights that the runtime samples."""
     proto = onnx.load_from_string(model.bundle.source_model())
-    layouts = {t.name: json.loads(t.doc_string)["permutation"] for t in proto.graph.initializer if t.doc_string}
+    layouts = {
+        t.name: json.loads(t.doc_string)["permutation"] for t in proto.graph.initializer if t.doc_string
+    }
     constants = resized_constants(model, layouts)
     for initializer in proto.graph.initializer:
         if initializer.name in constants:
             initializer.CopyFrom(numpy_helper.from_array(constants[initializer.name], initializer.name))
+    for node in proto.graph.node:
+        OPERATORS[node.op_type].resize_onnx(node, constants)
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -90,7 +94,7 @@ def _node(node: Node) -> tuple[Any, list[TensorProto]]:
     attributes, inputs, scalars = dict(node.attributes), list(node.inputs), []
     for attribute in operator(node).onnx_inputs:
         name = f"{node.name}.{attribute}"
-        scalar = numpy_helper.from_array(np.float32(attributes.pop(attribute)), name)
+        scalar = numpy_helper.from_array(np.array(attributes.pop(attribute), np.float32), name)
         scalars.append(scalar)
         inputs.append(name)
     return helper.make_node(node.op, inputs, list(node.outputs), name=node.name, **attributes), scalars

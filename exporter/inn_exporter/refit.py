@@ -28,7 +28,7 @@ def refit_step(node: Node, x: np.ndarray, error: np.ndarray, ridge: float = RIDG
     x : the layer's input in the resized network, (images, I, …)
     error : T - y, (images, O, …)
     """
-    gram = cross = mean_u = mean_e = 0.0
+    sums: list[np.ndarray] | None = None
     count = 0
     for first in range(0, len(x), CHUNK):
         patches = operator(node).unfold(node, x[first : first + CHUNK])
@@ -36,14 +36,18 @@ def refit_step(node: Node, x: np.ndarray, error: np.ndarray, ridge: float = RIDG
             return None
         part = error[first : first + CHUNK]
         e = np.moveaxis(part, 1, 0).reshape(part.shape[1], -1)
-        gram = gram + (patches @ patches.T).astype(np.float64)
-        cross = cross + (e @ patches.T).astype(np.float64)
-        mean_u = mean_u + patches.sum(1, dtype=np.float64)
-        mean_e = mean_e + e.sum(1, dtype=np.float64)
+        terms = [
+            patches @ patches.T,
+            e @ patches.T,
+            patches.sum(1, dtype=np.float64),
+            e.sum(1, dtype=np.float64),
+        ]
+        sums = [t.astype(np.float64) + s for t, s in zip(terms, sums if sums else [np.float64(0)] * 4)]
         count += patches.shape[1]
-    mean_u, mean_e = mean_u / count, mean_e / count
-    gram = gram / count - np.outer(mean_u, mean_u)
-    cross = cross / count - np.outer(mean_e, mean_u)
+    assert sums is not None
+    gram, cross, mean_u, mean_e = (total / count for total in sums)
+    gram = gram - np.outer(mean_u, mean_u)
+    cross = cross - np.outer(mean_e, mean_u)
     level = float(np.mean(np.diagonal(gram)))
     if level <= 0.0:
         return None

@@ -74,6 +74,6 @@ class Moments:
         cross, gram = second_moments(full, resized, self._channels, key, widths)
         if key.tensor not in self._pooled:
             return cross, gram
-        means = (a.mean((2, 3), keepdims=True) for a in (full, resized))
-        mean_cross, mean_gram = second_moments(*means, self._channels, key, widths)
+        full_mean, resized_mean = (a.mean((2, 3), keepdims=True) for a in (full, resized))
+        mean_cross, mean_gram = second_moments(full_mean, resized_mean, self._channels, key, widths)
         return mean_cross + SPREAD * cross, mean_gram + SPREAD * gram

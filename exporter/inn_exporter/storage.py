@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -15,7 +14,7 @@ class Stored:
     """Values as they lie in the bundle; ``scale`` broadcasts over them where they are int8."""
 
     values: np.ndarray
-    scale: Optional[np.ndarray] = None
+    scale: np.ndarray | None = None
 
     def read(self) -> np.ndarray:
         """What the runtime will read, float32."""

@@ -87,7 +87,7 @@ class Structure:
         )
 
     def same_source(self, output: str, tensor: str) -> None:
-        """``output`` is linear in ``tensor``, channel by channel: its consumers share that tensor's quadrature."""
+        """``output`` is linear in ``tensor``, channel by channel: its consumers share the quadrature."""
         self._sources[output] = self._sources.get(tensor, tensor)
 
     def unite(self, first: Dim, second: Dim) -> None:

@@ -11,7 +11,7 @@ Importing this loads NumPy, safetensors and flatbuffers; MindSpore Lite is loade
 """
 
 from .bundle import Bundle
-from .bundle import open_bundle as open  # noqa: A004 - inn.open reads like the standard library's
+from .bundle import open_bundle as open
 from .errors import BundleError, EngineError, InnError, UsageError
 from .model import Model
 from .session import Session

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ class FileStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = safe_open(str(path), framework="numpy")
+            self._file = cast(Any, safe_open(str(path), framework="numpy"))
             self.metadata: dict[str, str] = self._file.metadata() or {}
         except (SafetensorError, ValueError, OverflowError) as error:
             raise BundleError(f"{path}: not an INN-Lite bundle, or a truncated one ({error})") from None
@@ -157,7 +157,7 @@ def digest(array: npt.NDArray[np.generic]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
-def open_bundle(path: Union[str, os.PathLike[str]]) -> Bundle:
+def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Open a bundle: map the file and check its structure; no tensor is read yet.
 
     Raises
@@ -167,10 +167,15 @@ def open_bundle(path: Union[str, os.PathLike[str]]) -> Bundle:
     """
     file = Path(path)
     try:
+        # Opening a pipe would wait for its writer; a device has no size.
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise UsageError(f"{file}: expected a file, found a device or pipe")
         with open(file, "rb") as stream:
             start = stream.read(8)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
+    except ValueError as error:  # a zero character
+        raise UsageError(f"{str(file)!r}: expected a file name: {error}") from None
     if len(start) < 8 or int.from_bytes(start, "little") > MAX_HEADER:
         raise BundleError(f"{file}: not an INN-Lite bundle (no safetensors header)")
     store = FileStore(file)

@@ -9,6 +9,8 @@ from typing import Any
 from .errors import BundleError
 
 MAX_TEXT = 1 << 16
+MAX_NUMBER = 3.4028234663852886e38
+"""Every number must fit float32, which is what the engine reads."""
 
 
 class Field:
@@ -21,7 +23,7 @@ class Field:
 
     def fail(self, expected: str) -> BundleError:
         """The error to raise: names the file, the field, what was expected and what was found."""
-        found = repr(self.value)
+        found = ascii(self.value)
         if len(found) > 60:
             found = found[:57] + "..."
         return BundleError(f"{self.source}: manifest field {self.path}: expected {expected}, found {found}")
@@ -52,13 +54,27 @@ class Field:
     def members(self) -> Iterator[tuple[str, Field]]:
         if not isinstance(self.value, dict):
             raise self.fail("an object")
-        for key in self.value:
-            yield key, self[key]
+        for key, value in self.value.items():
+            # A key is anybody's text; a message is one line.
+            shown = key if key.isprintable() else ascii(key)
+            member = Field(value, f"{self.path}.{shown}", self.source)
+            member._check_text(key)
+            yield key, member
 
     def text(self) -> str:
         if not isinstance(self.value, str) or len(self.value) > MAX_TEXT:
             raise self.fail("a text")
+        self._check_text(self.value)
         return self.value
+
+    def _check_text(self, text: str) -> None:
+        """JSON can spell half a surrogate pair, which no file can hold and no terminal show."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BundleError(
+                f"{self.source}: manifest field {self.path}: expected Unicode text, found {ascii(text)[:60]}"
+            ) from None
 
     def choice(self, options: tuple[str, ...]) -> str:
         if self.value not in options or not isinstance(self.value, str):
@@ -71,7 +87,8 @@ class Field:
         return self.value
 
     def number(self, low: float = -math.inf, high: float = math.inf) -> float:
-        if type(self.value) not in (int, float) or not math.isfinite(self.value):
+        # Not math.isfinite: it fails where an integer exceeds the largest float.
+        if type(self.value) not in (int, float) or not abs(self.value) <= MAX_NUMBER:
             raise self.fail("a finite number")
         if not low <= self.value <= high:
             raise self.fail(f"a number from {low:g} to {high:g}")

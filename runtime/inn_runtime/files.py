@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
 
 from .errors import InnError, UsageError
@@ -12,33 +13,57 @@ from .errors import InnError, UsageError
 def write_atomically(path: str | os.PathLike[str], content: bytes | bytearray | memoryview) -> None:
     """Write to a temporary file beside ``path``, then rename; a failure leaves nothing behind.
 
+    Symbolic links are followed. What is no regular file (``/dev/stdout``, a pipe) is written to directly:
+    renaming would put a file in its place.
+
     Raises
     ------
     UsageError : the folder does not exist or may not be written to
     InnError : the disk is full or failed (exit code 1)
     """
-    target = Path(path)
-    if target.is_dir():
-        raise UsageError(f"{target}: expected a file name, found a folder")
+    kind = _kind(path)
+    if kind is not None and stat.S_ISDIR(kind):
+        raise UsageError(f"{os.fspath(path)}: expected a file name, found a folder")
+    if kind is not None and not stat.S_ISREG(kind):
+        _write(path, Path(path), "wb", content)
+        return
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".inn-{secrets.token_hex(8)}")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise UsageError(f"{target}: cannot write there: {error.strerror}") from None
-    except OSError as error:
-        raise InnError(f"{target}: cannot write: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise InnError(f"{target}: cannot write {len(content)} bytes: {error.strerror}") from None
+        _write(path, temporary, "xb", content)
+        try:
+            os.replace(temporary, target)
+        except OSError as error:
+            raise InnError(f"{os.fspath(path)}: cannot write: {error.strerror}") from None
     finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _kind(path: str | os.PathLike[str]) -> int | None:
+    """The mode of what ``path`` names, None where there is nothing yet."""
+    try:
+        return os.stat(path).st_mode
+    except OSError:
+        return None
+    except ValueError as error:  # a zero character
+        raise UsageError(f"{os.fspath(path)!r}: expected a file name: {error}") from None
+
+
+def _write(
+    shown: str | os.PathLike[str], file: Path, mode: str, content: bytes | bytearray | memoryview
+) -> None:
+    """Write ``file``; messages show the name that the caller knows."""
+    name = os.fspath(shown)
+    try:
+        stream = open(file, mode)  # noqa: SIM115 - a failure to open is another error than one to write
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise UsageError(f"{name}: cannot write there: {error.strerror}") from None
+    except OSError as error:
+        raise InnError(f"{name}: cannot write: {error.strerror}") from None
+    try:
+        with stream:
+            stream.write(content)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InnError(f"{name}: cannot write {len(content)} bytes: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -16,6 +17,12 @@ FORMAT_VERSION = 1
 MAX_WIDTH = 1 << 20
 MAX_LENGTH = 1 << 31
 MAX_COUNT = 1 << 16
+MAX_ELEMENTS = 1 << 28
+MAX_FACTORS = 8
+
+# Bits without the sign of what an expression's value is stored in.
+_INT32, _INT64 = 31, 63
+_ATTRIBUTE_BITS = {"byte": 7, "int": _INT32, "long": _INT64, "longs": _INT64}
 
 Expression = tuple[tuple[int, ...], ...]
 """Σ cᵢ · Π width(g): one (coefficient, group, group, …) per term."""
@@ -114,13 +121,21 @@ class Port:
     shape: tuple[int, ...]
     preprocessing: dict[str, Any] | None = None
 
+    @property
+    def engine_shape(self) -> tuple[int, ...]:
+        """The shape in the engine's layout: four dimensions are NHWC."""
+        if len(self.shape) != 4:
+            return self.shape
+        batch, channels, height, width = self.shape
+        return batch, height, width, channels
+
 
 @dataclass(frozen=True)
 class Size:
     """A size for which the bundle holds calibrated data, and its measured place on the curve.
 
-    ``tables``: quadrature index → bundle tensor holding the correction B - B0, (N, n). ``overrides``: weight index → bundle
-    tensor that replaces the sampled weight outright. ``measured``: metric → value.
+    ``tables``: quadrature index → bundle tensor holding the correction B - B0, (N, n). ``overrides``:
+    weight index → bundle tensor that replaces the sampled weight outright. ``measured``: metric → value.
     """
 
     size: float
@@ -171,19 +186,31 @@ class _Parser:
 
     def __init__(self) -> None:
         self.groups = 0
+        self.full_widths: tuple[int, ...] = ()
         self.quadratures = 0
         self.weights = 0
         self.tensors = 0
 
-    def expression(self, value: Field) -> Expression:
+    def expression(self, value: Field, bits: int) -> Expression:
+        """An expression whose value has at most ``bits`` bits at any width."""
         if isinstance(value.value, int) and not isinstance(value.value, bool):
-            return ((value.integer(-MAX_LENGTH, MAX_LENGTH),),)
-        return tuple(
-            tuple(
-                part.integer(-MAX_LENGTH, MAX_LENGTH) if i == 0 else part.integer(0, self.groups - 1)
-                for i, part in enumerate(_non_empty(term))
-            )
-            for term in value.list()
+            expression: Expression = ((value.integer(-MAX_LENGTH, MAX_LENGTH),),)
+        else:
+            expression = tuple(self._term(term) for term in value.list())
+        # Widths are at most full: the terms of one sign, at full widths, are the extremes.
+        least = evaluate(tuple(t for t in expression if t[0] < 0), self.full_widths)
+        most = evaluate(tuple(t for t in expression if t[0] > 0), self.full_widths)
+        if not -(1 << bits) <= least <= most < 1 << bits:
+            raise value.fail(f"an expression whose value fits {bits + 1} bits at every width")
+        return expression
+
+    def _term(self, value: Field) -> tuple[int, ...]:
+        coefficient, *factors = _non_empty(value)
+        if len(factors) > MAX_FACTORS:
+            raise value.fail(f"at most {MAX_FACTORS} factors")
+        return (
+            coefficient.integer(-MAX_LENGTH, MAX_LENGTH),
+            *(factor.integer(0, self.groups - 1) for factor in factors),
         )
 
     def group(self, value: Field) -> Group:
@@ -224,7 +251,7 @@ class _Parser:
         if (weight := value.get("weight")) is not None:
             return GraphTensor(name, weight=weight.integer(0, self.weights - 1))
         if (values := value.get("values")) is not None:
-            entries = tuple(self.expression(e) for e in values.list())
+            entries = tuple(self.expression(e, _INT32) for e in values.list())
             shape = tuple(d.integer(0, MAX_LENGTH) for d in value["shape"].list())
             count = 1
             for length in shape:
@@ -248,9 +275,9 @@ class _Parser:
         elif name == "floats":
             parsed = tuple(v.number() for v in content.list())
         elif name == "longs":
-            parsed = tuple(self.expression(v) for v in content.list())
+            parsed = tuple(self.expression(v, _ATTRIBUTE_BITS[name]) for v in content.list())
         else:
-            parsed = self.expression(content)
+            parsed = self.expression(content, _ATTRIBUTE_BITS[name])
         return Attribute(slot.integer(0, 255), name, parsed)
 
     def node(self, value: Field) -> GraphNode:
@@ -263,16 +290,32 @@ class _Parser:
             outputs=tuple(i.integer(0, last) for i in value["outputs"].list()),
         )
 
-    def port(self, value: Field) -> Port:
+    def port(self, value: Field, tensors: tuple[GraphTensor, ...]) -> Port:
         preprocessing = value.get("preprocessing")
         if preprocessing is not None and not isinstance(preprocessing.value, dict):
             raise preprocessing.fail("an object")
-        return Port(
+        port = Port(
             name=value["name"].text(),
             tensor=value["tensor"].integer(0, self.tensors - 1),
             shape=_shape(value["shape"]),
             preprocessing=preprocessing.value if preprocessing else None,
         )
+        if math.prod(port.shape) > MAX_ELEMENTS:
+            raise value["shape"].fail(f"at most {MAX_ELEMENTS} elements")
+        # The engine knows inputs and outputs by their tensors' names.
+        if port.name != tensors[port.tensor].name:
+            raise value["name"].fail(f"the name of its tensor, {tensors[port.tensor].name!r}")
+        return port
+
+    def input(self, value: Field, tensors: tuple[GraphTensor, ...]) -> Port:
+        port = self.port(value, tensors)
+        if port.shape[:1] != (1,):
+            raise value["shape"].fail("a shape with batch 1")
+        if tensors[port.tensor].dims != port.engine_shape:
+            raise value["shape"].fail(
+                f"the shape of its tensor, {list(tensors[port.tensor].dims)} in the engine's layout"
+            )
+        return port
 
     def size(self, value: Field, groups: tuple[Group, ...]) -> Size:
         widths = tuple(
@@ -338,6 +381,7 @@ def parse(document: Any, source: str) -> Manifest:
     group_fields = _list(root["groups"])
     parser.groups = len(group_fields)
     groups = tuple(parser.group(g) for g in group_fields)
+    parser.full_widths = tuple(group.axis.size for group in groups)
     quadrature_fields = _list(root["quadratures"])
     parser.quadratures = len(quadrature_fields)
     quadratures = tuple(parser.quadrature(q) for q in quadrature_fields)
@@ -355,20 +399,20 @@ def parse(document: Any, source: str) -> Manifest:
     sizes = tuple(parser.size(s, groups) for s in _list(root["sizes"]))
     if [s.size for s in sizes] != sorted({s.size for s in sizes}) or not sizes or sizes[-1].size != 1.0:
         raise root["sizes"].fail("increasing sizes that end with 1")
-    if sizes[-1].widths != tuple(g.axis.size for g in groups):
+    if sizes[-1].widths != parser.full_widths:
         raise root["sizes"].fail("full widths at size 1")
     manifest = Manifest(
         name=root["name"].text(),
         producer={k: f.text() for k, f in root["producer"].members()},
-        inputs=tuple(parser.port(p) for p in _non_empty(root["inputs"])),
-        outputs=tuple(parser.port(p) for p in _non_empty(root["outputs"])),
+        inputs=tuple(parser.input(p, tensors) for p in _non_empty(root["inputs"])),
+        outputs=tuple(parser.port(p, tensors) for p in _non_empty(root["outputs"])),
         labels=tuple(label.text() for label in _list(root["labels"])),
         groups=groups,
         quadratures=quadratures,
         weights=weights,
         tensors=tensors,
         nodes=tuple(parser.node(n) for n in _list(root["nodes"])),
-        macs=parser.expression(root["macs"]),
+        macs=parser.expression(root["macs"], _INT64),
         align=root["align"].integer(1, MAX_WIDTH),
         sizes=sizes,
         presets={k: f.number(1e-6, 1.0) for k, f in root["presets"].members()},
@@ -393,7 +437,7 @@ def _check_graph(manifest: Manifest, source: str) -> None:
     ready = {i for i, t in enumerate(manifest.tensors) if t.weight is not None or t.values is not None}
     for port in manifest.inputs:
         if port.tensor in ready:
-            raise BundleError(f"{source}: input {port.name!r}: expected a variable of its own, found a constant")
+            raise BundleError(f"{source}: input {port.name!r}: expected a variable of its own")
         ready.add(port.tensor)
     for node in manifest.nodes:
         for index in node.inputs:
@@ -405,6 +449,8 @@ def _check_graph(manifest: Manifest, source: str) -> None:
             if index in ready:
                 raise BundleError(f"{source}: node {node.name!r} writes tensor {index} a second time")
             ready.add(index)
+    if len({port.name for port in manifest.outputs}) < len(manifest.outputs):
+        raise BundleError(f"{source}: expected outputs of different names")
     for port in manifest.outputs:
         if port.tensor not in ready:
             raise BundleError(f"{source}: output {port.name!r}: no node writes its tensor {port.tensor}")

@@ -6,6 +6,7 @@ operator: nodes carry their primitive's union number and attributes as (slot, ty
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
+from .errors import UsageError
 from .manifest import Attribute, GraphNode, GraphTensor, Manifest, evaluate
 
 FILE_IDENTIFIER = b"MSL2"
@@ -20,12 +22,16 @@ FLOAT32, INT32 = 43, 34
 NODE_CONSTANT, NODE_VARIABLE = 0, 2
 FORMAT_NHWC = 1
 FRAMEWORK_ONNX = 2
+MAX_BYTES = (1 << 31) - 1
 
 # Slots of the schema's tables.
 _TENSOR = {"nodeType": 0, "dataType": 1, "dims": 2, "format": 3, "data": 6, "name": 9}
 _NODE = {"name": 0, "primitive": 2, "inputIndex": 3, "outputIndex": 4}
 _SUBGRAPH = {"name": 0, "inputs": 1, "outputs": 2, "nodes": 3, "tensors": 4}
-_META = {"name": 0, "version": 1, "fmkType": 2, "inputs": 3, "outputs": 4, "nodes": 6, "tensors": 7, "subGraph": 8}
+_META = {
+    **{"name": 0, "version": 1, "fmkType": 2, "inputs": 3, "outputs": 4},
+    **{"nodes": 6, "tensors": 7, "subGraph": 8},
+}
 
 WeightReader = Callable[[int], npt.NDArray[np.float32]]
 
@@ -38,10 +44,19 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
     manifest : its lowered graph is packed
     widths : the width of every channel group
     weight : called once per weight tensor, in graph order; its result is copied and dropped at once
+
+    Raises
+    ------
+    UsageError : the file would be larger than a FlatBuffer can be
     """
-    data = sum(4 * int(np.prod(w.shape(widths), dtype=np.int64)) for w in manifest.weights)
+    size = _size_at_most(manifest, widths)
+    if size > MAX_BYTES:
+        raise UsageError(
+            f"{manifest.name}: a .ms file holds at most {MAX_BYTES / 1e6:,.0f} MB, this one would take "
+            f"{size / 1e6:,.0f} MB: choose a smaller size"
+        )
     # One allocation: the builder would otherwise double its buffer, and copy it, as it grows.
-    builder = flatbuffers.Builder(data + 512 * (len(manifest.tensors) + len(manifest.nodes)) + 4096)
+    builder = flatbuffers.Builder(size)
     tensors = [_tensor(builder, t, widths, weight) for t in manifest.tensors]
     nodes = [_node(builder, n, widths) for n in manifest.nodes]
     inputs = [port.tensor for port in manifest.inputs]
@@ -67,6 +82,20 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
     }
     builder.Finish(_table(builder, references, {_META["fmkType"]: FRAMEWORK_ONNX}), FILE_IDENTIFIER)
     return memoryview(builder.Bytes)[builder.Head() :]
+
+
+def _size_at_most(manifest: Manifest, widths: tuple[int, ...]) -> int:
+    """Bytes that the file will not exceed; but for the tensors' data, a generous estimate."""
+    total = 4096
+    for tensor in manifest.tensors:
+        total += 512 + 4 * len(tensor.name) + 4 * len(tensor.values or ())
+        if tensor.weight is not None:
+            total += 4 * math.prod(manifest.weights[tensor.weight].shape(widths))
+    for node in manifest.nodes:
+        total += 512 + 4 * len(node.name) + 4 * (len(node.inputs) + len(node.outputs))
+        for attribute in node.attributes:
+            total += 64 + (8 * len(attribute.value) if isinstance(attribute.value, (str, tuple)) else 0)
+    return total
 
 
 def _tensor(builder: Any, tensor: GraphTensor, widths: tuple[int, ...], weight: WeightReader) -> int:

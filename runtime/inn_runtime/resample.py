@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +27,9 @@ class Discretisation:
 
     axes: Sequence[Axis]
     widths: Sequence[int]
-    table: Callable[[int], Union[Array, None]]
+    table: Callable[[int], Array | None]
 
-    def operation(self, segment: Segment) -> Union[None, int, Array]:
+    def operation(self, segment: Segment) -> int | Array | None:
         """What happens to a segment: nothing, the first n are kept, or a product with a matrix (N, n)."""
         if segment.group is None:
             return None
@@ -38,7 +37,7 @@ class Discretisation:
         if segment.quadrature is not None:
             table = self.table(segment.quadrature)
             if table is not None:
-                return prior(axis, width).astype(np.float32) + table
+                return _calibrated(axis, width, table)
         if width == axis.size:
             return None
         if axis.kernel == "selection" and (segment.quadrature is None or axis.quadrature == "none"):
@@ -46,6 +45,16 @@ class Discretisation:
         if segment.quadrature is not None:
             return prior(axis, width).astype(np.float32)
         return sampling_matrix(axis, width).T.astype(np.float32)
+
+
+def _calibrated(axis: Axis, width: int, table: Array) -> Array:
+    """B = B0 + table."""
+    if axis.kernel != "selection" or axis.quadrature != "none":
+        return prior(axis, width).astype(np.float32) + table
+    # B0 is the identity's first columns: no need to hold it beside the table.
+    matrix = table.copy()
+    matrix[np.arange(width), np.arange(width)] += 1
+    return matrix
 
 
 def resize(array: Array, dims: Sequence[Dimension], discretisation: Discretisation) -> Array:
@@ -64,7 +73,7 @@ def resize(array: Array, dims: Sequence[Dimension], discretisation: Discretisati
             parts.append(_resize_segment(part, axis, segment, discretisation))
             start = stop
         array = np.concatenate(parts, axis=axis)
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")  # np.ascontiguousarray would give a scalar a dimension
 
 
 def _resize_segment(array: Array, axis: int, segment: Segment, discretisation: Discretisation) -> Array:
@@ -89,5 +98,5 @@ def _multiply(array: Array, axis: int, matrix: Array, segment: Segment) -> Array
         return (array.reshape(-1, size) @ matrix).reshape(*before, width)
     lead = int(np.prod(before, dtype=np.int64)) * segment.outer
     stacked = array.reshape(lead, size, segment.inner * int(np.prod(after, dtype=np.int64)))
-    result = np.matmul(matrix.T, stacked)
+    result: Array = np.matmul(matrix.T, stacked)
     return result.reshape(*before, segment.outer * width * segment.inner, *after)

@@ -36,7 +36,7 @@ class Session:
 
     Attributes
     ----------
-    engine : name of the engine in use
+    engine, engine_version : name of the engine in use, version of MindSpore Lite
     resample_seconds, build_seconds : time taken by the latest resampling and packing, and by the
         engine's build
     model_bytes : size of the latest `.ms` model
@@ -47,6 +47,7 @@ class Session:
         self._threads = threads
         self._lock = threading.Lock()
         self.engine = self._engine.name
+        self.engine_version = self._engine.version
         self.resample_seconds = self.build_seconds = 0.0
         self.model_bytes = 0
         self._built: _Built | None = self._build(model)
@@ -71,7 +72,7 @@ class Session:
             raise UsageError("the session is closed")
         return self._built
 
-    def run(self, inputs: Inputs) -> Union[Array, dict[str, Array]]:
+    def run(self, inputs: Inputs) -> Array | dict[str, Array]:
         """Run the network.
 
         Parameters
@@ -100,7 +101,10 @@ class Session:
         return results if len(results) > 1 else next(iter(results.values()))
 
     def resize(self, size: float | str) -> None:
-        """Change the network's size. Calls in flight finish on the old one; a failed build changes nothing."""
+        """Change the network's size; calls in flight finish on the old one.
+
+        A failed build changes nothing. Same errors as `Bundle.resample` and `Model.session`.
+        """
         built = self._build(self._open().model.bundle.resample(size))
         with self._lock:
             previous, self._built = self._built, built
@@ -141,7 +145,10 @@ def _check_inputs(ports: tuple[Port, ...], inputs: Inputs) -> tuple[dict[str, Ar
     for port in ports:
         if port.name not in inputs:
             raise UsageError(f"input {port.name!r} is missing")
-        array = np.asarray(inputs[port.name])
+        try:
+            array = np.asarray(inputs[port.name])
+        except ValueError as error:  # rows of different lengths
+            raise UsageError(f"input {port.name!r}: expected an array: {error}") from None
         if not np.issubdtype(array.dtype, np.floating):
             raise UsageError(f"input {port.name!r}: expected float32 values, found {array.dtype}")
         if array.ndim != len(port.shape) or array.shape[1:] != port.shape[1:] or not len(array):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 from onnx import ModelProto
 
@@ -50,15 +49,12 @@ def assert_import_parity() -> Callable[..., Graph]:
 def export_network(tmp_path: Path) -> Callable[..., Bundle]:
     """A function: export a model with random images, exactly stored."""
 
-    def make(model: ModelProto | Path, sizes: tuple[float, ...] = (0.5, 1.0), quadrature: str = "none") -> Bundle:
+    def make(
+        model: ModelProto | Path, sizes: tuple[float, ...] = (0.5, 1.0), quadrature: str = "none"
+    ) -> Bundle:
         graph = import_onnx(model)
         data = {name: images(20, *graph.shapes[name][1:]) for name in graph.inputs}
         path = tmp_path / "network.inn"
         return export(model, path, data, sizes=sizes, quadrature=quadrature, storage="float32")
 
     return make
-
-
-@pytest.fixture
-def noise() -> Callable[..., np.ndarray]:
-    return images

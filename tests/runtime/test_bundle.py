@@ -153,7 +153,7 @@ def test_damaged_values_are_found_at_first_use(tmp_path: Path) -> None:
     content[-3] ^= 1
     path.write_bytes(content)
     bundle = inn.open(path)
-    with pytest.raises(inn.BundleError, match="is damaged: expected sha256"):
+    with pytest.raises(inn.BundleError, match="is damaged"):
         list(bundle.verify())
 
 
@@ -161,7 +161,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     values = tiny.tensors()
     values["weight/w1"][0, 0, 0, 0] = np.inf
     bundle = inn.open(tiny.write(tmp_path / "a.inn", values=values))
-    with pytest.raises(inn.BundleError, match="weight/w1.*not finite"):
+    with pytest.raises(inn.BundleError, match=r"weight/w1.*not finite"):
         bundle.resample("small").to_bytes()
 
 
@@ -173,7 +173,7 @@ def test_extra_and_missing_tensors(tmp_path: Path) -> None:
     del values["weight/b2"]
     with pytest.raises(inn.BundleError, match="missing from the file"):
         inn.open(tiny.write(tmp_path / "a.inn", document, values))
-    with pytest.raises(inn.BundleError, match="I64|expected F16"):
+    with pytest.raises(inn.BundleError, match=r"I64|expected F16"):
         inn.open(tiny.write(tmp_path / "a.inn", values={**values, "weight/b2": np.zeros(3, np.int64)}))
 
 
@@ -184,6 +184,10 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
         short.write_bytes(content[:length])
         with pytest.raises(inn.BundleError):
             inn.open(short)
+
+
+def _check_message(error: inn.InnError) -> None:
+    assert "\n" not in str(error)
 
 
 _JSON = st.recursive(
@@ -212,7 +216,7 @@ def test_any_field_replaced_by_anything_never_crashes(tmp_path: Path, data: st.D
         for preset in bundle.manifest.presets:
             bundle.resample(preset).to_bytes()
     except inn.InnError as error:
-        assert "\n" not in str(error)
+        _check_message(error)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -228,7 +232,7 @@ def test_any_byte_changed_never_crashes(tmp_path: Path, position: int, value: in
         for preset in bundle.manifest.presets:
             bundle.resample(preset).to_bytes()
     except inn.InnError as error:
-        assert "\n" not in str(error)
+        _check_message(error)
 
 
 def test_imports_are_light(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_imports_are_light(tmp_path: Path) -> None:
         "import sys; before = set(sys.modules)\n"
         "import inn_runtime as inn\n"
         f"inn.open({str(path)!r}).resample('small').to_bytes()\n"
-        f"from inn_runtime.cli.commands import describe; describe(inn.open({str(path)!r}))\n"
+        f"from inn_runtime.cli.summary import describe; describe(inn.open({str(path)!r}))\n"
         "found = {m.partition('.')[0] for m in set(sys.modules) - before}\n"
         "import json; print(json.dumps(sorted(found - set(sys.stdlib_module_names))))\n"
         "print('mindspore' in open('/proc/self/maps').read())\n"

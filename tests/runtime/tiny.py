@@ -74,7 +74,10 @@ def manifest() -> dict[str, Any]:
                 "outputs": [9],
             },
             {"name": "t", "primitive": TRANSPOSE, "attributes": [], "inputs": [9, 10], "outputs": [11]},
-            {"name": "f", "primitive": FLATTEN, "attributes": [[0, "long", 1]], "inputs": [11], "outputs": [12]},
+            {
+                "name": "f", "primitive": FLATTEN, "attributes": [[0, "long", 1]],
+                "inputs": [11], "outputs": [12],
+            },
             {
                 "name": "d",
                 "primitive": DENSE,
@@ -94,7 +97,10 @@ def manifest() -> dict[str, Any]:
                 "measured": {"agreement": 0.9},
                 "check": {},
             },
-            {"size": 1.0, "widths": list(CHANNELS), "tables": {}, "overrides": {}, "measured": {}, "check": {}},
+            {
+                "size": 1.0, "widths": list(CHANNELS), "tables": {}, "overrides": {},
+                "measured": {}, "check": {},
+            },
         ],
         "presets": {"small": 0.5, "full": 1.0},
         "curve": {"metrics": ["agreement"], "n": 10},
@@ -116,7 +122,9 @@ def tensors() -> dict[str, np.ndarray]:
     }
 
 
-def write(path: Path, document: dict[str, Any] | None = None, values: dict[str, np.ndarray] | None = None) -> Path:
+def write(
+    path: Path, document: dict[str, Any] | None = None, values: dict[str, np.ndarray] | None = None
+) -> Path:
     """Write a bundle; digests are filled in where the manifest has none."""
     document = deepcopy(manifest() if document is None else document)
     values = tensors() if values is None else values

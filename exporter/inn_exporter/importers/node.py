@@ -76,8 +76,8 @@ class OnnxNode:
         """The canonical node that writes an input; it is dropped where nothing else reads it."""
         return self._context.producer(self.input(index))
 
-    def constant_value(self, name: str) -> np.ndarray:
-        """Values of a constant of the canonical graph."""
+    def constant_value(self, name: str) -> np.ndarray | None:
+        """Values of a constant of the canonical graph; None where ``name`` is an activation."""
         return self._context.constant(name)
 
     def shape(self, index: int) -> tuple[int, ...]:
@@ -109,7 +109,7 @@ class OnnxNode:
         strides = self.integers("strides", (1, 1))
         dilations = self.integers("dilations", (1, 1))
         pads = self.integers("pads", (0, 0, 0, 0))
-        mode = self._attributes.get("auto_pad", b"NOTSET").decode()
+        mode = self._attributes.get("auto_pad", b"NOTSET").decode(errors="replace")
         if mode in ("SAME_UPPER", "SAME_LOWER"):
             totals = [
                 max(0, (-(-length // stride) - 1) * stride + (k - 1) * dilation + 1 - length)
@@ -119,6 +119,8 @@ class OnnxNode:
             pads = [*small, *large] if mode == "SAME_UPPER" else [*large, *small]
         elif mode == "VALID":
             pads = [0, 0, 0, 0]
+        elif mode != "NOTSET":
+            raise self.unsupported(f"auto_pad {mode!r}")
         return {"strides": tuple(strides), "dilations": tuple(dilations), "pads": tuple(pads)}
 
     # ------------------------------------------------------------------ building

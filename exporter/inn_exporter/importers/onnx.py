@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from inn_runtime.errors import UsageError
 from onnx import ModelProto
 
-from ..errors import UnsupportedGraphError, UsageError
+from ..errors import UnsupportedGraphError
 from ..graph import Graph, Node
 from ..operators import IMPORTERS
 from .node import OnnxNode, UnsupportedNodeError
@@ -78,12 +79,17 @@ class Import:
         """The canonical node that writes a tensor."""
         return next((node for node in reversed(self._nodes) if node.output == tensor), None)
 
-    def constant(self, name: str) -> np.ndarray:
+    def constant(self, name: str) -> np.ndarray | None:
         """Values of a constant of the canonical graph."""
-        return self._constants[name]
+        return self._constants.get(name)
 
     def insert(
-        self, op: str, before: str, inputs: tuple[str, ...], shape: tuple[int, ...], attributes: dict[str, Any]
+        self,
+        op: str,
+        before: str,
+        inputs: tuple[str, ...],
+        shape: tuple[int, ...],
+        attributes: dict[str, Any],
     ) -> str:
         """Add a node in front of the one that writes tensor ``before``; returns its output."""
         output = f"{before}:{op}"
@@ -151,7 +157,9 @@ class Import:
             if tensor not in written:
                 raise UsageError(f"{self._label}: output {output!r} does not depend on an input")
             if tensor in result:
-                raise UsageError(f"{self._label}: outputs {result[tensor]!r} and {output!r} are the same tensor")
+                raise UsageError(
+                    f"{self._label}: outputs {result[tensor]!r} and {output!r} are the same tensor"
+                )
             result[tensor] = output
         return result
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper, shape_inference
+from inn_runtime.errors import UsageError
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    inliner,
+    numpy_helper,
+    shape_inference,
+)
 from onnx.reference import ReferenceEvaluator
-
-from ..errors import UsageError
 
 OPSETS = range(11, 22)
 
@@ -58,12 +67,14 @@ def prepare(
     """Read a model; see `import_onnx` for the arguments and errors."""
     model, label = _read(source)
     opset = _opset(model, label)
-    _check(model, label)
-    if model.functions:
-        model = inliner.inline_local_functions(model)
+    with _valid(label):
+        onnx.checker.check_model(model)
+        if model.functions:
+            model = inliner.inline_local_functions(model)
     batch = _fix_inputs(model, input_shapes, label)
     _drop_dead_nodes(model)
-    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    with _valid(label):
+        values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     activations = _infer(model, values, label)
     while _evaluate(model, values, activations, opset):
         activations = _infer(model, values, label)
@@ -89,12 +100,22 @@ def _read(source: str | os.PathLike[str] | ModelProto) -> tuple[ModelProto, str]
     path = Path(source)
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    try:
+    with _valid(str(path)):
         return onnx.load(path), str(path)
+
+
+@contextmanager
+def _valid(label: str) -> Iterator[None]:
+    """Around calls of the ONNX package, which raises whatever it meets in a damaged file."""
+    try:
+        yield
+    except UsageError:
+        raise
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except Exception as error:  # protobuf's and external data's errors share no base class
-        raise UsageError(f"{path}: not a valid ONNX model: {_first_line(error)}") from None
+        raise UsageError(f"{label}: {error.strerror or error}") from None
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{label}: not a valid ONNX model: {reason}") from None
 
 
 def _opset(model: ModelProto, label: str) -> int:
@@ -105,17 +126,6 @@ def _opset(model: ModelProto, label: str) -> int:
     if opset not in OPSETS:
         raise UsageError(f"{label}: expected opset {OPSETS[0]} to {OPSETS[-1]}, found {opset}")
     return opset
-
-
-def _check(model: ModelProto, label: str) -> None:
-    try:
-        onnx.checker.check_model(model)
-    except Exception as error:  # the checker passes on whatever it meets
-        raise UsageError(f"{label}: not a valid ONNX model: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _fix_inputs(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> int:
@@ -184,20 +194,25 @@ def _infer(model: ModelProto, values: Mapping[str, np.ndarray], label: str) -> d
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-    try:
-        graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    except shape_inference.InferenceError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise UsageError(f"{label}: shapes do not fit together: {reason}") from None
-    result = {}
-    for info in (*graph.input, *graph.value_info, *graph.output):
-        tensor = info.type.tensor_type
-        known = tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
-        if known and tensor.elem_type and info.name not in values:
-            kind = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-            shape = tuple(dim.dim_value for dim in tensor.shape.dim)
-            result[info.name] = np.broadcast_to(np.zeros((), kind), shape)
-    return result
+    with _valid(label):
+        try:
+            graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+        except shape_inference.InferenceError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UsageError(f"{label}: shapes do not fit together: {reason}") from None
+        found = {info.name: _stand_in(info) for info in (*graph.input, *graph.value_info, *graph.output)}
+    return {name: array for name, array in found.items() if array is not None and name not in values}
+
+
+def _stand_in(info: ValueInfoProto) -> np.ndarray | None:
+    """Zeros of a tensor's shape and type, where both are known."""
+    tensor = info.type.tensor_type
+    if not tensor.elem_type or not tensor.HasField("shape"):
+        return None
+    if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+        return None
+    zero = np.zeros((), helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    return np.broadcast_to(zero, [dim.dim_value for dim in tensor.shape.dim])
 
 
 def _evaluate(

@@ -129,7 +129,14 @@ def _clip(node: OnnxNode) -> Node:
 
 @imports("Max")
 def _max(node: OnnxNode) -> Node:
-    """PyTorch writes a clamp as Max and Min where it does not optimise."""
+    """A limit below (PyTorch, not optimised), or max(alpha · x, x) (MindSpore's leaky ReLU)."""
+    if node.input_count == 2 and not node.is_constant(0) and not node.is_constant(1):
+        for index, other in ((0, 1), (1, 0)):
+            product, x = node.producer(index), node.input(other)
+            if product is not None and product.op == "Mul" and product.inputs[0] == x:
+                alpha = node.constant_value(product.inputs[1])
+                if alpha is not None and alpha.size == 1 and 0 <= alpha.item() <= 1:
+                    return node.canonical("LeakyRelu", [x], alpha=alpha.item())
     return _limited(node, _only_limit(node), _LARGEST)
 
 

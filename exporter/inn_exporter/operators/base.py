@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,8 @@ from ..graph import Node
 from ..structure import Structure
 
 if TYPE_CHECKING:
+    from onnx import NodeProto
+
     from ..lowering import Lowering
 
 
@@ -43,6 +45,9 @@ class Operator:
         as one matrix.
         """
         return None
+
+    def resize_onnx(self, node: NodeProto, constants: Mapping[str, np.ndarray]) -> None:
+        """Adapt what depends on widths in the ONNX node of a network with resized ``constants``."""
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         """Emit the node as MindSpore Lite primitives."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +18,19 @@ from .base import Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
+    from onnx import NodeProto
+
     from ..importers.node import OnnxNode
     from ..lowering import Lowering
 
 
 @register
 class Conv(Operator):
-    """2-D convolution, dense or depthwise. W is (O, I/group, kh, kw), b (O); pads are top, left, bottom, right."""
+    """2-D convolution, dense or depthwise.
+
+    W is (O, I/group, kh, kw), b (O); pads are top, left, bottom, right. A depthwise convolution's ``group``
+    is its number of channels at full size.
+    """
 
     fuses_activation = True
     linear = True
@@ -71,12 +77,17 @@ class Conv(Operator):
             for size, dilation in zip(node.attributes["kernel_shape"], node.attributes["dilations"])
         ]
         padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-        windows = sliding_window_view(padded, spans, axis=(2, 3))
+        windows = sliding_window_view(padded, spans, axis=(2, 3))  # type: ignore[call-overload]
         rows, columns = (slice(None, None, step) for step in node.attributes["strides"])
         taps = tuple(slice(None, None, step) for step in node.attributes["dilations"])
         patches = windows[:, :, rows, columns][(..., *taps)]
         features = patches.transpose(1, 4, 5, 0, 2, 3)
         return features.reshape(x.shape[1] * features.shape[1] * features.shape[2], -1)
+
+    def resize_onnx(self, node: NodeProto, constants: Mapping[str, np.ndarray]) -> None:
+        for attribute in node.attribute:
+            if attribute.name == "group" and attribute.i != 1:
+                attribute.i = len(constants[node.input[1]])
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         x, weight, bias = node.inputs
@@ -146,6 +157,8 @@ def _conv(node: OnnxNode) -> Node:
     if len(x) != 4:
         raise node.unsupported(f"only 2-D convolution, found input shape {x}")
     group = node.integer("group", 1)
+    if x[1] != weight.shape[1] * group:  # ONNX's shape inference does not look
+        raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x}")
     if group != 1 and not (group == x[1] == weight.shape[0] and weight.shape[1] == 1):
         raise node.unsupported(f"grouped convolution that is not depthwise (group {group})")
     kernel = weight.shape[2:]

@@ -186,7 +186,8 @@ def _share_inside(node: OnnxNode, window: dict[str, tuple[int, ...]]) -> np.ndar
         inside = np.minimum(start + length, size) - np.maximum(start, 0)
         counted = np.minimum(start + length, size + declared[2 + axis]) - start
         shares.append(inside / counted)
-    return np.outer(*shares)[None, None].astype(np.float32)
+    share: np.ndarray = np.multiply.outer(shares[0], shares[1])[None, None]
+    return share.astype(np.float32)
 
 
 @imports("GlobalAveragePool")

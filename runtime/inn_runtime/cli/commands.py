@@ -3,179 +3,157 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..bench import bench, format_results
+from ..bench import BenchResult, bench, format_result, format_title
 from ..bundle import Bundle, open_bundle
-from ..errors import BundleError, EngineError, UsageError
+from ..errors import EngineError, UsageError
 from ..files import write_atomically
+from ..manifest import Size
+from ..model import Model
 from ..noise import noise
-from .table import format_table
+from .summary import describe, format_summary
 
 SELF_CHECK_TOLERANCE = 1e-3
 ENGINES = ("auto", "native", "worker", "vendor")
+_SIZE_HELP = "a preset's name or a number in (0, 1]"
 
 
 def register(subparsers: Any) -> None:
     """Add the runtime's commands to the parser."""
     info = _command(subparsers, "info", _info, "show what a bundle holds and its measured curve")
-    info.add_argument("--json", action="store_true", help="as JSON")
+    info.add_argument("--json", action="store_true", help="print as JSON")
 
-    verify = _command(subparsers, "verify", _verify, "check every tensor, and the outputs at every size")
+    verify = _command(
+        subparsers, "verify", _verify, "check every tensor, and the engine's outputs at every size"
+    )
+    verify.add_argument("--json", action="store_true", help="print as JSON")
     _engine_options(verify)
 
     resample = _command(subparsers, "resample", _resample, "write a MindSpore Lite model (.ms) of a size")
-    resample.add_argument("--size", required=True, help="a preset's name or a number in (0, 1]")
-    resample.add_argument("-o", "--output", type=Path, required=True, help="the .ms file to write")
+    resample.add_argument("--size", required=True, help=_SIZE_HELP)
+    resample.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE.ms", help="the .ms file to write"
+    )
     resample.add_argument("--json", action="store_true", help="print a summary as JSON")
 
-    run = _command(subparsers, "run", _run, "run the network on an array")
-    run.add_argument("--size", default="full", help="a preset's name or a number in (0, 1] (default: full)")
+    run = _command(subparsers, "run", _run, "run the network on arrays")
+    run.add_argument("--size", default="full", help=f"{_SIZE_HELP} (default: full)")
     run.add_argument(
-        "--input", type=Path, required=True, help=".npy, or .npz keyed by input name; float32, NCHW"
+        "--input",
+        type=Path,
+        required=True,
+        metavar="FILE.npy",
+        help=".npy, or .npz keyed by input name; float32 as the source model takes it (NCHW), any batch",
     )
-    run.add_argument("-o", "--output", type=Path, help="write the outputs as .npz instead of printing")
-    run.add_argument("--top", type=int, default=5, help="classes to print per image (default: 5)")
+    run.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE.npz",
+        help="write the outputs there instead of printing them",
+    )
+    run.add_argument(
+        "--top", type=int, default=5, metavar="N", help="classes to print per image (default: 5)"
+    )
     run.add_argument("--json", action="store_true", help="print all outputs as JSON")
     _engine_options(run)
 
-    timing = _command(subparsers, "bench", _bench, "measure latency at several sizes")
-    timing.add_argument("--sizes", default="", help="comma-separated (default: all presets)")
-    timing.add_argument("--runs", type=int, default=100, help="timed runs (default: 100)")
-    timing.add_argument("--warmup", type=int, default=10, help="runs before timing (default: 10)")
-    timing.add_argument("--batch", type=int, default=1, help="images per run (default: 1)")
-    timing.add_argument("--json", action="store_true", help="as JSON")
-    timing.add_argument("-o", "--output", type=Path, help="also write the JSON to a file")
+    timing = _command(subparsers, "bench", _bench, "measure latency and memory at several sizes")
+    timing.add_argument(
+        "--sizes", default="", help=f"comma-separated, each {_SIZE_HELP} (default: all presets)"
+    )
+    timing.add_argument("--runs", type=int, default=100, metavar="N", help="timed runs (default: 100)")
+    timing.add_argument("--warmup", type=int, default=10, metavar="N", help="runs before (default: 10)")
+    timing.add_argument("--batch", type=int, default=1, metavar="N", help="images per run (default: 1)")
+    timing.add_argument("--json", action="store_true", help="print as JSON")
+    timing.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write the JSON to a file too")
     _engine_options(timing)
 
 
 def _command(subparsers: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=help_text)
-    parser.add_argument("bundle", type=Path, help="the .inn file")
+    description = f"{help_text[0].upper()}{help_text[1:]}."
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=description)
+    parser.add_argument("bundle", type=Path, metavar="MODEL.inn", help="the bundle")
     parser.set_defaults(run=run)
     return parser
 
 
 def _engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, default=1, help="engine threads (default: 1)")
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="how to reach MindSpore Lite")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="engine threads (default: 1)")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="MindSpore Lite in this process (native), in one of its own (worker), or through the vendor's "
+        "Python package (default: auto, the first of these that can work)",
+    )
 
 
 # ---------------------------------------------------------------------- info
 def _info(options: argparse.Namespace) -> None:
-    bundle = open_bundle(options.bundle)
-    summary = describe(bundle)
+    summary = describe(open_bundle(options.bundle))
     print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
-
-
-def format_summary(summary: dict[str, Any]) -> str:
-    """The text of `inn info`."""
-    lines = [
-        f"{summary['name']}  ({summary['file']}, {summary['bytes'] / 1e6:.2f} MB, sha256 {summary['sha256'][:16]}…)",
-        "made by    " + ", ".join(f"{key} {value}" for key, value in summary["producer"].items()),
-    ]
-    for kind in ("inputs", "outputs"):
-        for name, shape in summary[kind].items():
-            lines.append(f"{kind[:-1]:<10} {name}  {'×'.join(map(str, shape))}")
-    lines.append(
-        f"groups     {len(summary['groups'])} resized, {summary['quadrature']}, align {summary['align']}"
-    )
-    if summary["n"]:
-        lines.append(f"measured   on {summary['n']} images")
-    return "\n".join([*lines, "", _table(summary["sizes"])])
-
-
-def describe(bundle: Bundle) -> dict[str, Any]:
-    """What `inn info` shows, as JSON-ready values."""
-    manifest = bundle.manifest
-    names = {size: name for name, size in manifest.presets.items()}
-    axes = {(group.axis.kernel, group.axis.quadrature) for group in manifest.groups}
-    calibrated = any(size.tables for size in manifest.sizes)
-    rules = ["calibrated"] if calibrated else sorted({rule for _, rule in axes})
-    sizes = []
-    for size in manifest.sizes:
-        model = bundle.resample(size.size)
-        sizes.append(
-            {
-                "name": names.get(size.size, f"{size.size:g}"),
-                "size": size.size,
-                "widths": list(size.widths),
-                "parameters": model.parameters,
-                "macs": model.macs,
-                **{k: v for k, v in size.measured.items() if k not in ("parameters", "macs")},
-            }
-        )
-    return {
-        "name": manifest.name,
-        "file": bundle.source,
-        "bytes": Path(bundle.source).stat().st_size,
-        "sha256": bundle.file_digest,
-        "producer": manifest.producer,
-        "inputs": {port.name: list(port.shape) for port in manifest.inputs},
-        "outputs": {port.name: list(port.shape) for port in manifest.outputs},
-        "labels": list(manifest.labels),
-        "groups": [{"name": g.name, "size": g.axis.size, "members": list(g.members)} for g in manifest.groups],
-        "kernel": ", ".join(sorted({kernel for kernel, _ in axes})),
-        "quadrature": ", ".join(rules) + " quadrature",
-        "align": manifest.align,
-        "n": manifest.curve.get("n"),
-        "sizes": sizes,
-    }
-
-
-def _table(sizes: list[dict[str, Any]]) -> str:
-    metrics = [key for key in sizes[0] if key not in ("name", "size", "widths", "parameters", "macs")]
-    header = ["size", "", "parameters", "MFLOPs", *metrics]
-    rows = [
-        [
-            entry["name"],
-            f"{entry['size']:g}",
-            f"{entry['parameters']:,}",
-            f"{2 * entry['macs'] / 1e6:.2f}",
-            *(f"{entry[m]:.2f} dB" if m == "psnr" else f"{100 * entry[m]:.2f} %" for m in metrics),
-        ]
-        for entry in sizes
-    ]
-    return format_table(header, rows)
 
 
 # ---------------------------------------------------------------------- verify
 def _verify(options: argparse.Namespace) -> None:
     bundle = open_bundle(options.bundle)
     tensors = sum(1 for _ in bundle.verify())
-    print(f"{tensors} tensors: digests match, values are finite")
+    if not options.json:
+        print(f"{tensors} tensors: digests match, values are finite", flush=True)
+    checks = []
+    for size in bundle.manifest.sizes:
+        for name, difference in _self_check(bundle, size, options):
+            checks.append({"size": size.size, "output": name, "difference": difference})
+            if not options.json:
+                print(
+                    f"size {size.size:g}: output {name!r} agrees to {difference:.1e} of its scale", flush=True
+                )
+    if options.json:
+        print(json.dumps({"tensors": tensors, "checks": checks}, indent=1))
+    elif not checks:
+        print("the bundle holds no expected outputs to check the engine with")
+
+
+def _self_check(bundle: Bundle, size: Size, options: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """Every checked output at a size, and its largest difference over its scale."""
+    if not size.check:
+        return
     manifest = bundle.manifest
     inputs = {
-        port.name: noise(manifest.check_seed + index, port.shape) for index, port in enumerate(manifest.inputs)
+        port.name: noise(manifest.check_seed + index, port.shape)
+        for index, port in enumerate(manifest.inputs)
     }
-    for size in manifest.sizes:
-        if not size.check:
-            continue
-        with bundle.resample(size.size).session(threads=options.threads, engine=options.engine) as session:
-            outputs = session.run(inputs)
-        found = outputs if isinstance(outputs, dict) else {manifest.outputs[0].name: outputs}
-        for name, key in size.check.items():
-            expected = bundle.tensor(key)
-            scale = max(float(np.abs(expected).max()), 1e-6)
-            error = float(np.abs(found[name] - expected).max()) / scale
-            if not error <= SELF_CHECK_TOLERANCE:
-                raise EngineError(
-                    f"{options.bundle}: size {size.size:g}: output {name!r} differs from the self-check by "
-                    f"{error:.1e} of its scale, expected at most {SELF_CHECK_TOLERANCE:g}"
-                )
-            print(f"size {size.size:g}: output {name!r} agrees to {error:.1e} of its scale")
+    with bundle.resample(size.size).session(threads=options.threads, engine=options.engine) as session:
+        outputs = session.run(inputs)
+    found = outputs if isinstance(outputs, dict) else {manifest.outputs[0].name: outputs}
+    for name, key in size.check.items():
+        expected, output = bundle.tensor(key), found[name]
+        where = f"{options.bundle}: size {size.size:g}: output {name!r}"
+        if output.shape != expected.shape:
+            raise EngineError(f"{where}: expected shape {expected.shape}, found {output.shape}")
+        scale = max(float(np.abs(expected).max()), 1e-6)
+        difference = float(np.abs(output - expected).max()) / scale
+        if not difference <= SELF_CHECK_TOLERANCE:
+            raise EngineError(
+                f"{where} differs from the self-check by {difference:.1e} of its scale, "
+                f"expected at most {SELF_CHECK_TOLERANCE:g}"
+            )
+        yield name, difference
 
 
 # ---------------------------------------------------------------------- resample
 def _resample(options: argparse.Namespace) -> None:
     bundle = open_bundle(options.bundle)
-    model = bundle.resample(_size(options.size))
-    _note_other_size(model.plan.requested, model.plan.size)
+    model = _model(bundle, options.size)
     written = model.save(options.output)
     summary = {
         "output": str(options.output),
@@ -195,29 +173,30 @@ def _resample(options: argparse.Namespace) -> None:
         )
 
 
-def _size(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _note_other_size(requested: float, size: float) -> None:
-    if size < requested:
-        print(f"size {requested:g} is not calibrated; using {size:g}, the next below", file=sys.stderr)
+def _model(bundle: Bundle, size: str) -> Model:
+    """The network at a size; says so where that is not the size asked for."""
+    model = bundle.resample(size.strip())
+    if model.size < model.plan.requested:
+        print(
+            f"size {model.plan.requested:g} is not calibrated; using {model.size:g}, the next below",
+            file=sys.stderr,
+        )
+    return model
 
 
 # ---------------------------------------------------------------------- run
 def _run(options: argparse.Namespace) -> None:
+    if options.top < 1:
+        raise UsageError(f"--top: expected at least 1, found {options.top}")
     bundle = open_bundle(options.bundle)
+    model = _model(bundle, options.size)
     inputs = _read_arrays(options.input)
-    model = bundle.resample(_size(options.size))
-    _note_other_size(model.plan.requested, model.plan.size)
     with model.session(threads=options.threads, engine=options.engine) as session:
         outputs = session.run(inputs)
     named = outputs if isinstance(outputs, dict) else {bundle.manifest.outputs[0].name: outputs}
     if options.output:
         write_npz(options.output, named)
+        print(f"{options.output}: " + ", ".join(f"{name} {array.shape}" for name, array in named.items()))
     elif options.json:
         print(json.dumps({name: array.tolist() for name, array in named.items()}))
     else:
@@ -240,8 +219,6 @@ def _read_arrays(path: Path) -> Any:
 
 def write_npz(path: Path, arrays: dict[str, Any]) -> None:
     """Write arrays atomically."""
-    import io
-
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     write_atomically(path, stream.getbuffer())
@@ -261,29 +238,27 @@ def _print_output(name: str, array: Any, top: int, labels: tuple[str, ...]) -> N
 def _bench(options: argparse.Namespace) -> None:
     bundle = open_bundle(options.bundle)
     named = options.sizes.split(",") if options.sizes else list(bundle.manifest.presets)
-    models = [bundle.resample(_size(name.strip())) for name in named]
-    if not models:
-        raise BundleError(f"{options.bundle}: the bundle has no presets; give --sizes")
-    results = [
-        bench(
+    if not named:
+        raise UsageError(f"{options.bundle}: the bundle has no presets; give --sizes")
+    models = {model.size: model for model in (_model(bundle, size) for size in named)}
+    results: list[BenchResult] = []
+    for size in sorted(models):
+        result = bench(
             bundle,
-            model.plan.preset or model.size,
+            size,
             threads=options.threads,
             batch=options.batch,
             warmup=options.warmup,
             runs=options.runs,
             engine=options.engine,
         )
-        for model in sorted(models, key=lambda m: m.size)
-    ]
+        if not options.json:
+            if not results:
+                print(format_title(bundle.manifest.name, result))
+            print(format_result(result), flush=True)
+        results.append(result)
     document = json.dumps([result.to_json() for result in results], indent=1)
-    if options.output:
-        write_atomically(options.output, (document + "\n").encode())
     if options.json:
         print(document)
-    else:
-        print(
-            f"{bundle.manifest.name}: {results[0].engine} engine, {options.threads} thread(s), "
-            f"batch {options.batch}, {options.warmup} + {options.runs} runs, times in ms"
-        )
-        print(format_results(results))
+    if options.output:
+        write_atomically(options.output, (document + "\n").encode())

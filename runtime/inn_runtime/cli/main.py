@@ -7,13 +7,30 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
-from typing import Any, Callable
+from typing import Any, NoReturn
 
 from .. import __version__
-from ..errors import InnError
+from ..errors import InnError, UsageError
 from . import commands
 
 ENTRY_POINTS = "inn.commands"
+
+DESCRIPTION = "One file that becomes a neural network of any width, on this device."
+EXAMPLES = """\
+examples:
+  inn info model.inn
+  inn resample model.inn --size small -o small.ms
+  inn run model.inn --size 0.5 --input images.npy
+  inn bench model.inn --threads 2
+
+exit codes: 0 done, 1 failed at run time (engine, disk), 2 wrong arguments or files"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,39 +40,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     0 done, 1 failed at run time (engine, disk), 2 the user's mistake (arguments, file)
     """
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = next((a for a in arguments if not a.startswith("-")), None)
+    name = f"inn {command}" if command else "inn"
     try:
-        options.run(options)
-        sys.stdout.flush()
+        _run(command, arguments)
     except InnError as error:
-        print(f"inn {options.command}: error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _fail(name, str(error), error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:
+        _discard_output()
+        return _fail(name, f"{error.filename or 'output'}: {error.strerror or error}", 1)
     except MemoryError:
-        print(f"inn {options.command}: error: out of memory", file=sys.stderr)
-        return 1
+        return _fail(name, "out of memory", 1)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="inn", description="One file that becomes a neural network of any width, on this device."
+def _run(command: str | None, arguments: Sequence[str]) -> None:
+    try:
+        options = _parser(command).parse_args(arguments)
+        options.run(options)
+    finally:  # also where the parser exits after its help: a broken pipe shows now, or too late
+        sys.stdout.flush()
+
+
+def _fail(name: str, message: str, code: int) -> int:
+    """Print an error on one line, whatever a file name or a library put into it."""
+    print(f"{name}: error: {' '.join(message.splitlines())}", file=sys.stderr)
+    return code
+
+
+def _discard_output() -> None:
+    """What Python still holds of the output would fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="inn",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"innlite {__version__}")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     commands.register(subparsers)
-    for register in _plugins():
-        register(subparsers)
+    if command not in subparsers.choices:
+        _register_plugins(subparsers, command)
     return parser
 
 
-def _plugins() -> list[Callable[[Any], None]]:
-    """Other packages' commands."""
+def _register_plugins(subparsers: Any, command: str | None) -> None:
+    """Add other packages' commands. They load much more than the runtime, so only where one may be meant.
+
+    Raises
+    ------
+    UsageError : ``command`` is one of them, but what it needs is not installed
+    """
     found: Any = entry_points()
     # Python 3.9 returns a mapping, later versions a selectable list.
     points = found.select(group=ENTRY_POINTS) if hasattr(found, "select") else found.get(ENTRY_POINTS, ())
-    return [point.load() for point in sorted(points, key=lambda p: str(p.name))]
+    plugins = {point.name: point for point in points}
+    for name in [command] if command in plugins else sorted(plugins):
+        try:
+            plugins[name].load()(subparsers)
+        except ImportError as error:  # a device has the runtime alone: it simply lacks the command
+            if name == command:
+                raise UsageError(f"needs the exporter: pip install 'innlite[export]' ({error})") from None

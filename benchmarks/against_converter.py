@@ -1,0 +1,228 @@
+"""Resampled models against what the vendor's own converter makes of the same network.
+
+    python benchmarks/against_converter.py --python37 PYTHON37
+
+PYTHON37 is a CPython 3.7 that has mindspore-lite 2.0.0, whose converter makes the other ``.ms`` from the
+resized network as ONNX. Both run in MindSpore Lite, in turns, on the same input. Besides the sizes of a
+bundle, a network of ResNet-18's shape with random weights at half width and 224x224 pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import inn_runtime as inn
+import numpy as np
+import onnx
+from inn_exporter.onnx_writer import export_onnx
+from inn_runtime.cli.table import format_table
+from inn_runtime.engine import Engine, EngineModel, load_engine
+from inn_runtime.noise import noise
+from onnx import TensorProto, helper, numpy_helper
+from results import Results
+
+TARGET = 1.02
+ROUND_SECONDS = 0.02
+WARMUP_SECONDS = 0.3
+RESAMPLES = 2000
+
+CONVERT = """
+import sys
+import mindspore_lite
+converter = mindspore_lite.Converter()
+converter.save_type = mindspore_lite.ModelType.MINDIR_LITE
+converter.convert(mindspore_lite.FmkType.ONNX, sys.argv[1], sys.argv[2])
+"""
+
+# MindSpore cannot share a process with the engine that is measured here.
+EXPORT = """
+import sys
+import inn_exporter
+import numpy as np
+images = np.random.default_rng(0).standard_normal((32, 3, 224, 224), dtype=np.float32)
+inn_exporter.export(sys.argv[1], sys.argv[2], images, quadrature="none", sizes=(0.5, 1.0), images=16)
+"""
+
+
+def resnet18(random: np.random.Generator, classes: int = 1000) -> onnx.ModelProto:
+    """A network of ResNet-18's shape, batch norm folded, random weights."""
+    nodes, weights = [], []
+
+    def layer(op: str, inputs: list[str], **attributes: object) -> str:
+        name = f"{op}{len(nodes)}"
+        nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def weight(*shape: int) -> str:
+        scale = np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else 0.01
+        name = f"weight{len(weights)}"
+        weights.append(
+            numpy_helper.from_array((random.standard_normal(shape) * scale).astype(np.float32), name)
+        )
+        return name
+
+    def convolution(x: str, inputs: int, outputs: int, kernel: int, stride: int) -> str:
+        operands = [x, weight(outputs, inputs, kernel, kernel), weight(outputs)]
+        pads = [kernel // 2] * 4
+        return layer("Conv", operands, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=pads)
+
+    x = layer("Relu", [convolution("image", 3, 64, 7, 2)])
+    x = layer("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    inputs = 64
+    for stage, outputs in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            stride = 2 if stage and not block else 1
+            y = layer("Relu", [convolution(x, inputs, outputs, 3, stride)])
+            y = convolution(y, outputs, outputs, 3, 1)
+            if stride != 1 or inputs != outputs:
+                x = convolution(x, inputs, outputs, 1, stride)
+            x = layer("Relu", [layer("Add", [y, x])])
+            inputs = outputs
+    x = layer("Flatten", [layer("GlobalAveragePool", [x])])
+    x = layer("Gemm", [x, weight(classes, inputs), weight(classes)], transB=1)
+    graph = helper.make_graph(
+        nodes,
+        "resnet18-224",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 224, 224])],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, classes])],
+        weights,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def convert(python37: str, model: bytes, folder: Path) -> bytes:
+    """The official converter's ``.ms`` of an ONNX network, its batch fixed to 1 as ours is."""
+    proto = onnx.load_from_string(model)
+    for value in [*proto.graph.input, *proto.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(proto, folder / "model.onnx")
+    command = [python37, "-c", CONVERT, str(folder / "model.onnx"), str(folder / "model")]
+    subprocess.run(command, check=True, capture_output=True)
+    return (folder / "model.ms").read_bytes()
+
+
+def outputs_differ(bundle: inn.Bundle, engine: Engine, contents: tuple[bytes, bytes]) -> float:
+    """Largest difference of any output over its scale."""
+    manifest = bundle.manifest
+    inputs = {port.name: noise(index, port.engine_shape) for index, port in enumerate(manifest.inputs)}
+    found, expected = (engine.build(content).run(inputs) for content in contents)
+    return max(
+        float(np.abs(found[port.name] - expected[port.name]).max() / np.abs(expected[port.name]).max())
+        for port in manifest.outputs
+    )
+
+
+def alternate(ours: EngineModel, theirs: EngineModel, rounds: int) -> tuple[np.ndarray, int]:
+    """Milliseconds of one run, (rounds, 2), and runs per round and model; A B B A within a round."""
+    models = (ours, theirs)
+    inputs = {spec.name: noise(0, spec.shape) for spec in ours.inputs}
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < WARMUP_SECONDS:
+        for model in models:
+            model.run(inputs)
+        count += 2
+    repeats = max(1, round(ROUND_SECONDS * count / WARMUP_SECONDS / 4))
+    times = np.empty((rounds, 2, 2 * repeats))
+    for round_ in range(rounds):
+        first = round_ % 2
+        for turn, which in enumerate((first, 1 - first, 1 - first, first)):
+            for repeat in range(repeats):
+                start = time.perf_counter()
+                models[which].run(inputs)
+                times[round_, which, (turn // 2) * repeats + repeat] = time.perf_counter() - start
+    return 1e3 * np.median(times, axis=2), 2 * repeats
+
+
+def compare(
+    engine: Engine, contents: tuple[bytes, bytes], threads: int, builds: int, rounds: int
+) -> tuple[np.ndarray, int]:
+    """Milliseconds of one run, (builds, rounds, 2), and the number of timed runs of each model.
+
+    Where the engine happens to put a model's memory makes a small one up to half as slow again: each is
+    built many times, in turns first and second.
+    """
+    parts, runs = [], 0
+    for build in range(builds):
+        order = (0, 1) if build % 2 == 0 else (1, 0)
+        models = {which: engine.build(contents[which], threads) for which in order}
+        times, per_round = alternate(models[0], models[1], rounds)
+        parts.append(times)
+        runs += rounds * per_round
+        for model in models.values():
+            model.close()
+    return np.stack(parts), runs
+
+
+def ratio_of_medians(times: np.ndarray, random: np.random.Generator) -> tuple[float, float, float]:
+    """Ratio of medians over all rounds, and its bootstrap 95 % interval; builds are what is drawn."""
+    chosen = times[random.integers(len(times), size=(RESAMPLES, len(times)))]
+    medians = np.median(chosen, axis=(1, 2))
+    low, high = np.percentile(medians[:, 0] / medians[:, 1], [2.5, 97.5])
+    ours, theirs = np.median(times, axis=(0, 1))
+    return float(ours / theirs), float(low), float(high)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--python37", required=True, help="a Python 3.7 that has mindspore-lite 2.0.0")
+    parser.add_argument("--bundle", type=Path, default=Path("out/fashion-resnet20.inn"))
+    parser.add_argument("--sizes", nargs="+", default=["tiny", "small", "full"], help="sizes of the bundle")
+    parser.add_argument("--builds", type=int, default=20, help="times that each model is built")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds A B B A per build")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "converter.json")
+    arguments = parser.parse_args()
+
+    random = np.random.default_rng(arguments.seed)
+    engine = load_engine("native")
+    results = Results("", arguments.seed)
+    table = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        onnx.save(resnet18(random), folder / "resnet18.onnx")
+        command = [sys.executable, "-c", EXPORT, str(folder / "resnet18.onnx"), str(folder / "resnet18.inn")]
+        subprocess.run(command, check=True)
+        bundle, large = inn.open(arguments.bundle), inn.open(folder / "resnet18.inn")
+        cases = [(bundle, "calibrated", size) for size in arguments.sizes] + [(large, "l1", "0.5")]
+        for source, method, size in cases:
+            model = source.resample(size)
+            onnx_model = export_onnx(source, size)
+            contents = bytes(model.to_bytes()), convert(arguments.python37, onnx_model, folder)
+            difference = outputs_differ(source, engine, contents)
+            times, runs = compare(engine, contents, arguments.threads, arguments.builds, arguments.rounds)
+            ratio, low, high = ratio_of_medians(times, random)
+            medians = np.median(times, axis=(0, 1))
+            network = {"model": source.manifest.name, "threads": arguments.threads}
+            method = "full" if model.size == 1.0 else method
+            results.add(
+                method, model.size, "latency_over_converter", ratio, runs, low=low, high=high, **network
+            )
+            results.add(method, model.size, "p50_ms", float(medians[0]), runs, **network)
+            results.add(method, model.size, "converter_p50_ms", float(medians[1]), runs, **network)
+            results.add(method, model.size, "max_output_difference", difference, 1, **network)
+            table.append(
+                [
+                    f"{source.manifest.name} {model.name}",
+                    *(f"{value:.3f}" for value in medians),
+                    f"{ratio:.3f}",
+                    f"{low:.3f} to {high:.3f}",
+                    f"{difference:.1e}",
+                ]
+            )
+    results.write(arguments.out)
+    header = ["network", "ours ms", "converter ms", "ratio", "95 %", "difference"]
+    print(format_table(header, table))
+    print(
+        f"\nmedians over {arguments.builds} builds of {arguments.rounds} rounds, {arguments.threads} thread(s); "
+        f"the target is a ratio of at most {TARGET}"
+    )
+
+
+if __name__ == "__main__":
+    main()

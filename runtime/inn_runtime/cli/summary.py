@@ -1,0 +1,103 @@
+"""What `inn info` shows of a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..bundle import Bundle
+from .table import format_table
+
+_SHOWN_LABELS = 5
+
+
+def describe(bundle: Bundle) -> dict[str, Any]:
+    """A bundle's contents and its measured curve, as JSON-ready values."""
+    manifest = bundle.manifest
+    names = {size: name for name, size in manifest.presets.items()}
+    axes = {(group.axis.kernel, group.axis.quadrature) for group in manifest.groups}
+    calibrated = any(size.tables or size.overrides for size in manifest.sizes)
+    rules = ["calibrated"] if calibrated else sorted({rule for _, rule in axes})
+    sizes = []
+    for size in manifest.sizes:
+        model = bundle.resample(size.size)
+        sizes.append(
+            {
+                "name": names.get(size.size, ""),
+                "size": size.size,
+                "widths": list(size.widths),
+                "parameters": model.parameters,
+                "macs": model.macs,
+                "measured": size.measured,
+            }
+        )
+    return {
+        "name": manifest.name,
+        "file": bundle.source,
+        "bytes": Path(bundle.source).stat().st_size,
+        "sha256": bundle.file_digest,
+        "producer": manifest.producer,
+        "inputs": {port.name: list(port.shape) for port in manifest.inputs},
+        "outputs": {port.name: list(port.shape) for port in manifest.outputs},
+        "labels": list(manifest.labels),
+        "groups": [
+            {"name": g.name, "size": g.axis.size, "members": list(g.members)} for g in manifest.groups
+        ],
+        "kernel": ", ".join(sorted({kernel for kernel, _ in axes})),
+        "quadrature": ", ".join(rules),
+        "align": manifest.align,
+        "n": manifest.curve.get("n"),
+        "sizes": sizes,
+    }
+
+
+def format_summary(summary: dict[str, Any]) -> str:
+    """The text of `inn info`."""
+    made = [value if key == "date" else f"{key} {value}" for key, value in summary["producer"].items()]
+    facts = [
+        ("file", f"{summary['file']}, {summary['bytes'] / 1e6:.2f} MB"),
+        ("sha256", summary["sha256"]),
+        ("made by", ", ".join(made)),
+    ]
+    for kind in ("inputs", "outputs"):
+        for name, shape in summary[kind].items():
+            facts.append((kind[:-1], f"{name}  {' x '.join(map(str, shape))}"))
+    labels = summary["labels"]
+    if labels:
+        more = ", …" if len(labels) > _SHOWN_LABELS else ""
+        facts.append(("labels", f"{len(labels)}: {', '.join(labels[:_SHOWN_LABELS])}{more}"))
+    facts.append(
+        (
+            "resized",
+            f"{len(summary['groups'])} channel groups, {summary['quadrature'] or 'no'} quadrature, "
+            f"widths in multiples of {summary['align']}",
+        )
+    )
+    if summary["n"]:
+        facts.append(("measured", f"on {summary['n']} images"))
+    lines = [f"{key:<10}{value}" for key, value in facts]
+    return "\n".join([summary["name"], *lines, "", _curve(summary["sizes"])])
+
+
+def _curve(sizes: list[dict[str, Any]]) -> str:
+    shown = dict.fromkeys(metric for entry in sizes for metric in entry["measured"])
+    metrics = [metric for metric in shown if metric not in ("parameters", "macs")]
+    rows = [
+        [
+            entry["name"],
+            f"{entry['size']:g}",
+            f"{entry['parameters']:,}",
+            f"{2 * entry['macs'] / 1e6:,.2f}",
+            *(_measured(metric, entry["measured"].get(metric)) for metric in metrics),
+        ]
+        for entry in sizes
+    ]
+    return format_table(["size", "", "parameters", "MFLOPs", *metrics], rows)
+
+
+def _measured(metric: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if metric == "psnr":
+        return f"{value:.2f} dB"
+    return f"{100 * value:.2f} %" if metric in ("accuracy", "agreement") else f"{value:g}"

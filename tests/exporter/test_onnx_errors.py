@@ -1,0 +1,267 @@
+"""What the importer refuses, and how it says so: one clear error, whatever the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from inn_exporter.errors import UnsupportedGraphError
+from inn_exporter.importers import import_onnx
+from inn_runtime import UsageError
+from networks import Network
+from onnx import TensorProto, helper
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def refused(source: Any, *expected: str, **arguments: Any) -> str:
+    """The message of the one error, which names all of ``expected``."""
+    with pytest.raises(UsageError) as caught:
+        import_onnx(source, **arguments)
+    message = str(caught.value)
+    for part in expected:
+        assert part in message, message
+    return message
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    refused(tmp_path / "none.onnx", "none.onnx: no such file")
+    refused(tmp_path, "no such file")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"not a model", b"\x08\x07"])
+def test_not_an_onnx_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    message = refused(path, "broken.onnx: not a valid ONNX model: ")
+    assert "\n" not in message
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes((DATA / "torch_vgg-script-18-static.onnx").read_bytes()[:-100])
+    refused(path, "broken.onnx: not a valid ONNX model: ")
+
+
+def test_missing_external_data(tmp_path: Path) -> None:
+    n = Network()
+    n.output(n.conv(n.input(3, 4, 4), 3, 4), 4)
+    path = tmp_path / "net.onnx"
+    onnx.save(n.model(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (tmp_path / "weights.bin").unlink()
+    refused(path, "net.onnx: ", "weights.bin")
+
+
+def test_model_that_fails_the_checker(tmp_path: Path) -> None:
+    n = Network()
+    n.output(n.node("Relu", n.input(4, 3, 3), stride=2), 4)
+    refused(n.model(check=False), "not a valid ONNX model", "stride")
+
+
+def test_initializer_whose_values_do_not_fill_it() -> None:
+    n = Network()
+    n.output(n.conv(n.input(3, 4, 4), 3, 4), 4)
+    n.initializers[0].dims[0] = 5
+    refused(n.model(check=False), "not a valid ONNX model", "constant_0")
+
+
+def test_damaged_files_give_one_error(tmp_path: Path) -> None:
+    """Bytes changed at random: the file is read, or refused; nothing else is ever raised."""
+    content = (DATA / "torch_vgg-script-18-static.onnx").read_bytes()
+    random = np.random.default_rng(0)
+    path = tmp_path / "damaged.onnx"
+    outcomes = set()
+    for _ in range(200):
+        damaged = bytearray(content)
+        for position in random.integers(len(damaged), size=4):
+            damaged[position] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            import_onnx(path)
+            outcomes.add("read")
+        except UsageError:
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+
+
+def test_shapes_that_do_not_fit() -> None:
+    n = Network()
+    n.output(n.dense(n.input(4), 3, 2))
+    refused(n.model(check=False), "shapes do not fit together", "gemm_0")
+    n = Network()
+    n.output(n.conv(n.input(4, 3, 3), 3, 2), 4)
+    refused(
+        n.model(check=False), "conv_0", "a weight of shape (2, 3, 3, 3) for an input of shape (1, 4, 3, 3)"
+    )
+
+
+@pytest.mark.parametrize("opset", [7, 10, 22, 23])
+def test_opset(opset: int) -> None:
+    n = Network()
+    n.output(n.relu(n.input(3, 4, 4)), 4)
+    n.opset = opset
+    refused(n.model(check=False), f"expected opset 11 to 21, found {opset}")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite(value: float) -> None:
+    n = Network()
+    x = n.conv(n.input(3, 4, 4), 3, 4)
+    n.output(n.batch_norm(x, 4), 4)
+    broken = onnx.numpy_helper.to_array(n.initializers[0]).copy()
+    broken[1, 2, 0, 0] = value
+    name = n.initializers[0].name
+    n.initializers[0].CopyFrom(onnx.numpy_helper.from_array(broken, name))
+    refused(n.model(), f"constant {name!r} holds values that are not finite")
+
+
+def test_open_extent() -> None:
+    n = Network()
+    n.output(n.relu(n.input(3, "height", 4)), 4)
+    refused(n.model(), "input 'x': dimension 2 is open; give its size with --input-shape")
+    refused(n.model(), "dimension 2 is open", input_shapes={"x": (1, 3, 0, 4)})
+    refused(n.model(), "has 4 dimensions, found shape [1, 3]", input_shapes={"x": (1, 3)})
+    refused(n.model(), "no input is named 'z'; its inputs are x", input_shapes={"z": (1, 3, 4, 4)})
+
+
+@pytest.mark.parametrize(("kind", "name"), [(TensorProto.INT64, "int64"), (TensorProto.FLOAT16, "float16")])
+def test_input_type(kind: int, name: str) -> None:
+    n = Network()
+    n.output(n.node("Cast", n.input(3, 4, 4, kind=kind), to=TensorProto.FLOAT), 4)
+    refused(n.model(), f"input 'x': expected float32, found {name}")
+
+
+def test_input_without_batch() -> None:
+    n = Network()
+    n.output(n.relu(n.input()), 1)
+    refused(n.model(), "input 'x': expected a batch and at least one dimension more")
+
+
+def test_inputs_of_different_batch() -> None:
+    n = Network(batch=2)
+    x = n.input(3, 4, 4)
+    n.batch = 1
+    n.output(n.node("Add", x, n.input(3, 4, 4, name="y")), 4)
+    refused(n.model(check=False), "its inputs have different batch sizes: [2, 1]")
+
+
+def test_outputs_that_are_no_networks() -> None:
+    n = Network()
+    n.output(n.node("Identity", n.input(3, 4, 4)), 4)
+    refused(n.model(), "output 'identity_0_out' is the input 'x', unchanged")
+    n = Network()
+    n.output(n.relu(n.input(3, 4, 4)), 4)
+    n.output(n.node("Neg", n.constant([[1.0]])))
+    refused(n.model(), "output 'neg_1_out' does not depend on an input")
+    n = Network()
+    y = n.output(n.relu(n.input(3, 4, 4)), 4)
+    n.output(n.node("Identity", y), 4)
+    refused(n.model(), "outputs 'relu_0_out' and 'identity_1_out' are the same tensor")
+
+
+def test_every_unsupported_node_is_listed() -> None:
+    n = Network()
+    x = n.conv(n.input(4, 6, 6), 4, 4, group=2)
+    x = n.node("InstanceNormalization", x, n.weight(4), n.weight(4), epsilon=0.125)
+    n.nodes.append(helper.make_node("Fancy", [x], ["fancy_out"], name="fancy", domain="mine", mode="fast"))
+    x = n.node("Gemm", n.node("Flatten", n.relu("fancy_out")), n.weight(144, 2), transA=1)
+    n.output(x)
+    model = n.model(check=False)
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    with pytest.raises(UnsupportedGraphError) as caught:
+        import_onnx(model)
+    first, *listed = str(caught.value).splitlines()
+    assert first == "network: 3 nodes cannot be imported:"
+    names = [line.split(":")[0].strip() for line in listed]
+    assert names == ["conv_0", "instancenormalization_1", "fancy"]  # what follows is only unknown for now
+    assert "Conv(" in listed[0]
+    assert "group=2" in listed[0]
+    assert "InstanceNormalization(epsilon=0.125): this operator is not supported" in listed[1]
+    assert "Fancy(mode=fast)" in listed[2]
+
+
+def vector(n: Network) -> str:
+    return n.input(6)
+
+
+def image(n: Network) -> str:
+    return n.input(6, 5, 4)
+
+
+def with_indices(n: Network) -> str:
+    largest = n.node("MaxPool", image(n), kernel_shape=[2, 2], outputs=2)
+    return n.node("Add", largest, n.node("Cast", n.nodes[-1].output[1], to=TensorProto.FLOAT))
+
+
+REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
+    "transA": (
+        lambda n: n.node("Gemm", n.node("Gemm", vector(n), n.weight(6, 1)), n.weight(1, 3), transA=1),
+        "Gemm with a transposed first operand",
+    ),
+    "weight": (
+        lambda n: n.node("Conv", image(n), n.input(6, 3, 3, name="w")),
+        "input 1 ('w') is not a constant",
+    ),
+    "constant first": (
+        lambda n: n.node("MatMul", n.weight(1, 1), n.node("MatMul", vector(n), n.weight(6, 2))),
+        "is not a constant",
+    ),
+    "multiplier": (lambda n: n.conv(image(n), 6, 12, group=6), "grouped convolution that is not depthwise"),
+    "conv1d": (lambda n: n.node("Conv", n.input(6, 5), n.weight(2, 6, 3)), "only 2-D convolution"),
+    "bias": (
+        lambda n: n.node("Gemm", vector(n), n.weight(6, 3), n.weight(3, 1)),
+        "Gemm with a bias of shape (3, 1)",
+    ),
+    "dilation": (
+        lambda n: n.node("MaxPool", image(n), kernel_shape=[2, 2], dilations=[2, 2]),
+        "dilated pooling",
+    ),
+    "indices": (with_indices, "its output 'maxpool_0_out1' is used"),
+    "flatten batch": (lambda n: n.node("Flatten", image(n), axis=0), "joins the batch with the rest"),
+    "squeeze all": (lambda n: n.node("Squeeze", n.node("GlobalAveragePool", image(n))), "may drop the batch"),
+    "unflatten": (
+        lambda n: n.node("Reshape", image(n), n.integers(-1, 2, 3, 20)),
+        "found (1, 6, 5, 4) to (1, 2, 3, 20)",
+    ),
+    "batch mean": (lambda n: n.node("ReduceMean", image(n)), "a mean over the batch"),
+    "dropped axes": (
+        lambda n: n.node("ReduceMean", image(n), axes=[1], keepdims=0),
+        "a mean over axes [1] of 4 that drops them",
+    ),
+    "softmax over the batch": (lambda n: n.node("Softmax", vector(n), axis=0), "softmax over the batch"),
+    "training": (
+        lambda n: n.node("Dropout", vector(n), n.constant(0.5), n.constant(True, bool)),
+        "dropout in training mode",
+    ),
+    "ranks": (
+        lambda n: n.node("Add", image(n), n.input(5, 4, name="y")),
+        "broadcasting between tensors of different ranks",
+    ),
+    "difference": (lambda n: n.node("Sub", n.constant(1), vector(n)), "only the subtraction of a constant"),
+    "zero": (lambda n: n.node("Div", vector(n), n.constant(0)), "a division by zero"),
+    "limits": (lambda n: n.node("Max", vector(n), n.weight(6)), "holds 6 values, expected one"),
+    "cast": (
+        lambda n: n.node("Cast", n.node("Cast", vector(n), to=TensorProto.DOUBLE), to=TensorProto.FLOAT),
+        "Cast(to=11): this operator is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_form(case: str) -> None:
+    build, reason = REFUSED[case]
+    n = Network()
+    n.output(build(n), 4)
+    with pytest.raises(UnsupportedGraphError) as caught:
+        import_onnx(n.model(check=False))
+    assert reason in str(caught.value)
+
+
+def test_opset_11_softmax_over_several_axes() -> None:
+    n = Network(opset=11)
+    n.output(n.node("Softmax", image(n), axis=1), 4)
+    refused(n.model(), "opset 11's softmax over several axes at once")

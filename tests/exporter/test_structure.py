@@ -1,0 +1,192 @@
+"""Channel groups: what is tied, what may not change, who shares a quadrature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from inn_exporter.folding import fold
+from inn_exporter.graph import Graph
+from inn_exporter.importers import import_onnx
+from inn_exporter.onnx_writer import resized_onnx
+from inn_exporter.structure import Channels, analyse
+from inn_runtime.manifest import Segment
+from networks import Network, images, relative_error, run_onnx
+
+
+def structure(network: Network, **arguments: Any) -> tuple[Graph, Channels]:
+    graph = fold(import_onnx(network.model()))
+    return graph, analyse(graph, **arguments)
+
+
+def members(channels: Channels) -> dict[str, set[str]]:
+    return {group.name: set(group.members) for group in channels.groups}
+
+
+def layer(graph: Graph, name: str) -> tuple[str, str]:
+    """Names of a layer's weight and bias."""
+    node = next(node for node in graph.nodes if node.name == name)
+    return node.inputs[1], node.inputs[2]
+
+
+def residual_network() -> Network:
+    """Two stages: conv_0 and conv_4 write into the first stream, conv_9 and conv_10 into the second."""
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 8, 8), 3, 6))
+    x = n.relu(n.node("Add", n.conv(n.relu(n.conv(x, 6, 4)), 4, 6), x))
+    y = n.conv(n.relu(n.conv(x, 6, 5)), 5, 8, strides=[2, 2])
+    x = n.relu(n.node("Add", y, n.conv(x, 6, 8, kernel=1, strides=[2, 2])))
+    n.output(n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 8, 4))
+    return n
+
+
+def test_residual_streams_are_one_group() -> None:
+    graph, channels = structure(residual_network())
+    names = [node.name for node in graph.nodes if node.op in ("Conv", "Gemm")]
+    weights = {name: layer(graph, name) for name in names}
+    stem, inner, outer, second, third, shortcut, head = names
+
+    def tied(*layers: str) -> set[str]:
+        return {f"{constant}:0" for name in layers for constant in weights[name]}
+
+    def read(*layers: str) -> set[str]:
+        return {f"{weights[name][0]}:1" for name in layers}
+
+    assert members(channels) == {
+        stem: tied(stem, outer) | read(inner, second, shortcut),
+        inner: tied(inner) | read(outer),
+        second: tied(second) | read(third),
+        third: tied(third, shortcut) | read(head),
+    }
+    assert channels.sizes == [6, 4, 5, 8]
+
+
+def test_consumers_of_a_tensor_share_its_quadrature() -> None:
+    graph, channels = structure(residual_network())
+    tensors = [key.tensor for key, _ in channels.quadratures]
+    block = next(node.output for node in graph.nodes if node.op == "Relu" and node.name == "relu_6")
+    last = [node for node in graph.nodes if node.op == "Relu"][-1].output
+    assert tensors.count(block) == 1  # a convolution and the shortcut read it
+    assert tensors[-1] == last  # not the pooled or the flattened tensor
+    assert len(tensors) == len(set(tensors)) == 5
+
+
+def test_outputs_and_inputs_keep_their_size() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 6))
+    n.output(n.conv(x, 6, 4), 4)
+    n.output(x, 4)
+    _, channels = structure(n)
+    assert channels.groups == []
+
+
+def test_groups_can_be_kept() -> None:
+    _, channels = structure(residual_network(), keep=lambda name: name.startswith("conv_0"))
+    assert [group.name for group in channels.groups] == ["conv_2", "conv_7", "conv_9"]
+
+
+@pytest.mark.parametrize(("op", "attributes"), [("Softmax", {"axis": 1}), ("ReduceMean", {"axes": [1]})])
+def test_axes_that_are_mixed_keep_their_size(op: str, attributes: dict[str, Any]) -> None:
+    n = Network()
+    x = n.node(op, n.relu(n.conv(n.input(3, 6, 6), 3, 6)), **attributes)
+    x = n.relu(n.conv(x, 6 if op == "Softmax" else 1, 5))
+    n.output(n.conv(x, 5, 2), 4)
+    _, channels = structure(n)
+    assert channels.sizes == [5]
+
+
+def test_softmax_over_space_leaves_the_channels_free() -> None:
+    n = Network()
+    x = n.node("Softmax", n.conv(n.input(3, 6, 6), 3, 6), axis=3)
+    n.output(n.conv(x, 6, 2), 4)
+    assert structure(n)[1].sizes == [6]
+
+
+def test_flattened_channel_is_a_run_of_features() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 4, 5), 3, 6))
+    flat = n.node("Mul", n.node("Flatten", x), n.weight(120))
+    n.output(n.dense(flat, 120, 3))
+    graph, channels = structure(n)
+    weight, _ = layer(graph, "gemm_4")
+    scale = next(node.inputs[1] for node in graph.nodes if node.op == "Mul")
+    assert channels.dims[weight][1] == (Segment(0, 1, 20, 0),)
+    assert channels.dims[scale][1] == (Segment(0, 1, 20, None),)
+    assert channels.sizes == [6]
+
+
+def test_depthwise_convolution_belongs_to_its_inputs_group() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 6, kernel=1))
+    x = n.relu(n.conv(x, 6, 6, group=6))
+    n.output(n.conv(x, 6, 2, kernel=1), 4)
+    graph, channels = structure(n)
+    weight, bias = layer(graph, "conv_2")
+    (group,) = channels.groups
+    assert {f"{weight}:0", f"{bias}:0"} <= set(group.members)
+    assert channels.dims[weight][1] == (Segment(None, 1, 1, None),)
+
+
+def test_depthwise_convolution_of_the_image_keeps_its_size() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 3, group=3))
+    n.output(n.conv(n.conv(x, 3, 5), 5, 2), 4)
+    assert structure(n)[1].sizes == [5]
+
+
+def test_squeeze_and_excitation_ties_the_gate() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 6))
+    gate = n.relu(n.conv(n.node("GlobalAveragePool", x), 6, 4, kernel=1))
+    gate = n.node("Sigmoid", n.conv(gate, 4, 6, kernel=1))
+    n.output(n.conv(n.node("Mul", gate, x), 6, 2), 4)
+    _, channels = structure(n)
+    assert [(group.name, group.size) for group in channels.groups] == [("conv_0", 6), ("conv_3", 4)]
+
+
+def test_constants_follow_the_axes_that_they_share() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 5, 6), 3, 6))
+    shapes = [(6, 1, 1), (5, 6), (1, 6, 5, 6), ()]  # the columns are no channels, though there are six
+    for shape in shapes:
+        x = n.relu(n.node("Add", x, n.weight(*shape)))
+    n.output(n.conv(x, 6, 2), 4)
+    graph, channels = structure(n)
+    groups = []
+    for node in graph.nodes:
+        if node.op == "Add":
+            dims = channels.dims[node.inputs[1]]
+            groups.append([segment.group for dimension in dims for segment in dimension])
+    assert groups == [[None, 0, None, None], [None] * 4, [None, 0, None, None], [None] * 4]
+
+
+def test_constant_shared_by_two_groups_ties_them() -> None:
+    n = Network()
+    shared = n.weight(6, 1, 1)
+    x = n.input(3, 6, 6)
+    for inputs in (3, 6):
+        x = n.relu(n.node("Add", n.relu(n.conv(x, inputs, 6)), shared))
+    n.output(n.conv(x, 6, 2), 4)
+    assert structure(n)[1].sizes == [6]
+
+
+def test_groups_that_do_not_correspond_keep_their_size() -> None:
+    """A run of features from a flattened map cannot follow a dense layer's features."""
+    n = Network()
+    x = n.input(3, 2, 2)
+    flat = n.node("Flatten", n.relu(n.conv(x, 3, 6)))
+    other = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 3, 24)
+    n.output(n.dense(n.dense(n.node("Add", flat, other), 24, 5), 5, 2))
+    assert structure(n)[1].sizes == [5]
+
+
+@pytest.mark.parametrize("quadrature", ["calibrated", "trapezoid"])
+def test_residual_network_runs_at_every_size(quadrature: str, export_network: Callable[..., Any]) -> None:
+    bundle = export_network(residual_network().model(), sizes=(0.3, 0.5, 0.7, 1.0), quadrature=quadrature)
+    x = images(3, 3, 8, 8)
+    with bundle.resample(1.0).session() as session:
+        for size in (0.3, 0.5, 0.7, 1.0):
+            session.resize(size)
+            (expected,) = run_onnx(resized_onnx(session.model), {"x": x}).values()
+            assert relative_error(session.run(x), expected) <= 1e-4
