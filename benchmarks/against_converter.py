@@ -172,8 +172,8 @@ def main() -> None:
     parser.add_argument("--python37", required=True, help="a Python 3.7 that has mindspore-lite 2.0.0")
     parser.add_argument("--bundle", type=Path, default=Path("out/fashion-resnet20.inn"))
     parser.add_argument("--sizes", nargs="+", default=["tiny", "small", "full"], help="sizes of the bundle")
-    parser.add_argument("--builds", type=int, default=20, help="times that each model is built")
-    parser.add_argument("--rounds", type=int, default=20, help="rounds A B B A per build")
+    parser.add_argument("--builds", type=int, default=40, help="times that each model is built")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds A B B A per build")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "converter.json")
@@ -219,8 +219,8 @@ def main() -> None:
     header = ["network", "ours ms", "converter ms", "ratio", "95 %", "difference"]
     print(format_table(header, table))
     print(
-        f"\nmedians over {arguments.builds} builds of {arguments.rounds} rounds, {arguments.threads} thread(s); "
-        f"the target is a ratio of at most {TARGET}"
+        f"\nmedians of {arguments.builds} builds, each {arguments.rounds} rounds, {arguments.threads} thread(s); "
+        f"target: at most {TARGET}"
     )
 
 

@@ -38,9 +38,17 @@ def export_command(subparsers: Any) -> None:
     parser.add_argument("--sizes", help="comma-separated sizes in (0, 1] (default: the presets)")
     parser.add_argument(
         "--effort",
-        choices=("fast", "refit"),
+        choices=("fast", "refit", "distill"),
         default="refit",
-        help="refit: also refit kernels of small sizes",
+        help="fast: quadratures only (seconds); refit: also kernels of small sizes (default, seconds more); "
+        "distill: then train on all images toward the original's outputs, without labels (minutes)",
+    )
+    parser.add_argument(
+        "--distill-images",
+        type=int,
+        default=150_000,
+        metavar="N",
+        help="images that distill learns from, with repetition, all sizes together (default: 150,000)",
     )
     parser.add_argument("--storage", choices=("float16", "float32", "int8"), default="float16")
     parser.add_argument("--align", type=int, default=1, help="widths are multiples of this (default: 1)")
@@ -86,6 +94,7 @@ def _export(options: argparse.Namespace) -> None:
         order=options.order,
         sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
         effort=options.effort,
+        distill_images=options.distill_images,
         storage=options.storage,
         align=options.align,
         images=options.images,

@@ -8,7 +8,7 @@ they are and a size costs no more bytes than before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,8 @@ from .operators import operator
 from .storage import store, table_storage
 from .structure import Channels
 
-BATCH = 128
-KERNEL_RATE, TABLE_RATE = 1e-3, 1e-3
+BATCH = 64
+PEAK_RATE = 1e-3
 TEMPERATURE = 2.0
 
 
@@ -33,43 +33,61 @@ def distill(
     graph: Graph,
     channels: Channels,
     axes: Sequence[Axis],
-    size: CalibratedSize,
+    sizes: Mapping[float, CalibratedSize],
     images: Mapping[str, np.ndarray],
     seen: int,
     storage: str,
     seed: int,
     progress: Callable[[float], None] = lambda done: None,
 ) -> None:
-    """Improve one calibrated size in place.
+    """Improve calibrated sizes in place.
 
     Parameters
     ----------
     graph : the original network, with its constants as they will be stored
-    size : calibrated; kernels are learned where it is refitted, else tables
+    sizes : calibrated; kernels are learned where they are refitted, else tables
     images : unlabelled inputs, keyed by input name
-    seen : how many images to learn from, with repetition
+    seen : how many images to learn from, with repetition, all sizes together; each gets a share in
+        proportion to 1 - size
+    progress : called with the share of the work done
     """
-    student = _Student(graph, channels, axes, size)
     targets = forward.run(graph, images)
+    missing = sum(1 - size for size in sizes)
+    done = 0.0
+    for size, calibrated in sizes.items():
+        share = (1 - size) / missing
+        student = _Student(graph, channels, axes, calibrated)
+        steps = max(1, round(seen * share) // BATCH)
+        for step in _train(student, graph, images, targets, steps, seed):
+            progress(done + share * (step + 1) / steps)
+        student.write_back(table_storage(storage))
+        done += share
+
+
+def _train(
+    student: _Student,
+    graph: Graph,
+    images: Mapping[str, np.ndarray],
+    targets: Mapping[str, np.ndarray],
+    steps: int,
+    seed: int,
+) -> Iterator[int]:
+    """Adam with a cosine rate over shuffled batches; yields each step's number after it."""
+    rates = [PEAK_RATE * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
+    optimizer = mindspore().nn.Adam(student.parameters, rates)
+    gradient = mindspore().value_and_grad(student.loss, None, student.parameters)
     random = np.random.default_rng(seed)
     count = len(next(iter(images.values())))
-    steps = max(1, seen // BATCH)
-    peak = KERNEL_RATE if size.refit else TABLE_RATE
-    rates = [peak * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
-    nn = mindspore().nn
-    optimizer = nn.Adam(student.parameters, rates)
-    gradient = mindspore().value_and_grad(student.loss, None, student.parameters)
     order = np.empty(0, np.int64)
     for step in range(steps):
-        if len(order) < min(BATCH, count):
+        while len(order) < BATCH:
             order = np.concatenate([order, random.permutation(count)])
-        batch, order = np.sort(order[:BATCH]), order[BATCH:]
+        batch, order = order[:BATCH], order[BATCH:]
         inputs = [tensor(images[name][batch]) for name in graph.inputs]
         wanted = [tensor(targets[name][batch]) for name in graph.outputs]
         _, gradients = gradient(inputs, wanted)
         optimizer(gradients)
-        progress((step + 1) / steps)
-    student.write_back(table_storage(storage))
+        yield step
 
 
 class _Student:

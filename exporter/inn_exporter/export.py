@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from typing import Any, Callable
 
-import numpy as np
 from inn_runtime import Bundle, UsageError
 from inn_runtime import open as open_bundle
 from inn_runtime.axes import round_width
@@ -20,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .assemble import PRESETS, assemble, round_constants
 from .calibrate import CalibratedSize, Calibration
 from .data import FEWEST_IMAGES, Source, load_samples
+from .distill import distill
 from .folding import fold
 from .importers import import_onnx
 from .lowering import Lowering
@@ -30,7 +30,7 @@ from .storage import STORAGES
 from .structure import analyse
 
 QUADRATURES = ("calibrated", "trapezoid", "none")
-EFFORTS = ("fast", "refit")
+EFFORTS = ("fast", "refit", "distill")
 LARGEST_REFIT = 0.5
 """Larger sizes gain little from refitted kernels, and these must be stored."""
 
@@ -48,6 +48,7 @@ def export(
     order: str | None = None,
     sizes: Sequence[float] = tuple(PRESETS.values()),
     effort: str = "refit",
+    distill_images: int = 150_000,
     storage: str = "float16",
     align: int = 1,
     images: int = 256,
@@ -73,7 +74,9 @@ def export(
         goes with the quadrature
     sizes : sizes to calibrate, in (0, 1]
     effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
-        sizes up to one half, where it is worth most
+        sizes up to one half, where it is worth most; ``distill`` then trains kernels (up to one half) and
+        quadratures (above) toward the original's outputs, without labels, on all of ``data``
+    distill_images : how many images ``distill`` learns from, with repetition, all sizes together
     storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data is int8 beside
         all but float32
     align : widths are multiples of this
@@ -88,7 +91,14 @@ def export(
     ------
     UsageError : the model, the data or an argument is not usable; nothing is written
     """
-    _check_arguments(quadrature, order, sizes, effort, storage, align, images)
+    _check_arguments(quadrature, order, sizes, effort, storage)
+    for name, value, least in (
+        ("align", align, 1),
+        ("images", images, FEWEST_IMAGES),
+        ("distill_images", distill_images, 1),
+    ):
+        if value < least:
+            raise UsageError(f"{name}: expected at least {least}, found {value}")
     if order is None:
         order = _DEFAULT_ORDER[quadrature]
     graph = fold(import_onnx(model, input_shapes))
@@ -97,23 +107,25 @@ def export(
     channels = analyse(graph, lambda name: any(fnmatch(name, pattern) for pattern in keep))
     if not channels.groups:
         raise UsageError(f"{graph.name}: no channel group can be resized")
-    count = min(images, len(samples) if held_out else len(samples) - len(samples) // 5)
-    calibration, rest = samples.split(count, seed)
+    pool, judged = (samples, held_out) if held_out else samples.split(_pool_size(len(samples), images), seed)
+    calibration, _ = pool.split(min(images, len(pool)), seed)
     with _bars(progress) as bar:
-        ordered = order_channels(graph, channels, order, calibration.inputs)
+        ordered = order_channels(graph, channels, order, calibration.inputs, bar("ordering"))
         rounded = round_constants(ordered, storage)
         axes = [axis_for(order, group.size, quadrature) for group in channels.groups]
-        widths = {
-            size: [round_width(size, group.size, align) for group in channels.groups]
-            for size in sorted(set(sizes) - {1.0})
-        }
         found = {
-            size: CalibratedSize(w, refit=effort == "refit" and size <= LARGEST_REFIT)
-            for size, w in widths.items()
+            size: CalibratedSize(
+                [round_width(size, group.size, align) for group in channels.groups],
+                refit=effort != "fast" and size <= LARGEST_REFIT,
+            )
+            for size in sorted(set(sizes) - {1.0})
         }
         if quadrature == "calibrated":
             solver = Calibration(rounded, channels, axes, storage)
             solver.run(list(found.values()), calibration.inputs, bar("calibrating"))
+            if effort == "distill" and found:
+                update = bar("distilling")
+                distill(rounded, channels, axes, found, pool.inputs, distill_images, storage, seed, update)
         lowered = Lowering(rounded, channels.dims).run()
         draft = assemble(
             rounded,
@@ -129,10 +141,14 @@ def export(
             seed=seed,
         )
         layouts = {weight.name: weight.permutation for weight in lowered.weights}
-        judged = held_out or rest.take(np.arange(min(len(rest), _MOST_HELD_OUT)))
         measure(rounded, draft, layouts, judged, bar("measuring"))
     write_atomically(output, draft.to_bytes())
     return open_bundle(output)
+
+
+def _pool_size(count: int, images: int) -> int:
+    """How many of ``count`` samples are not held out to measure the curve: a fifth is, or what is spare."""
+    return count - min(_MOST_HELD_OUT, max(count // 5, count - images))
 
 
 def _check_arguments(
@@ -141,8 +157,6 @@ def _check_arguments(
     sizes: Sequence[float],
     effort: str,
     storage: str,
-    align: int,
-    images: int,
 ) -> None:
     for name, value, options in (
         ("quadrature", quadrature, QUADRATURES),
@@ -155,10 +169,6 @@ def _check_arguments(
     for size in sizes:
         if not 0.0 < size <= 1.0:
             raise UsageError(f"sizes: expected numbers in (0, 1], found {size!r}")
-    if align < 1:
-        raise UsageError(f"align: expected a positive integer, found {align}")
-    if images < FEWEST_IMAGES:
-        raise UsageError(f"images: expected at least {FEWEST_IMAGES}, found {images}")
 
 
 @contextmanager

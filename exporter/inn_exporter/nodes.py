@@ -18,10 +18,16 @@ from .structure import Channels
 ORDERS = ("nested", "smooth", "l1")
 
 
-def order_channels(graph: Graph, channels: Channels, order: str, images: Mapping[str, np.ndarray]) -> Graph:
+def order_channels(
+    graph: Graph,
+    channels: Channels,
+    order: str,
+    images: Mapping[str, np.ndarray],
+    progress: Callable[[float], None] = lambda done: None,
+) -> Graph:
     """Lay out every group's channels in the given order; the network's function does not change."""
     if order == "nested":
-        orders = [nested_order(seen_by) for seen_by in consumers(graph, channels, images)]
+        orders = [nested_order(seen_by) for seen_by in consumers(graph, channels, images, progress)]
     else:
         features = _weight_features(graph, channels)
         rule: Callable[[np.ndarray], np.ndarray] = smooth_path if order == "smooth" else largest_first
@@ -67,7 +73,12 @@ class Consumer:
     kernel: np.ndarray
 
 
-def consumers(graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]) -> list[list[Consumer]]:
+def consumers(
+    graph: Graph,
+    channels: Channels,
+    images: Mapping[str, np.ndarray],
+    progress: Callable[[float], None] = lambda done: None,
+) -> list[list[Consumer]]:
     """Per group, the consumers of every tensor that runs along it."""
     kernels = [np.zeros((channels.sizes[group],) * 2) for _, group in channels.quadratures]
     for name, values in graph.constants.items():
@@ -78,7 +89,9 @@ def consumers(graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]
     result: list[list[Consumer]] = [[] for _ in channels.groups]
     moments = Moments(graph, channels)
     activations = dict(images)
-    for node in forward.walk(graph, activations, lambda n: forward.run_node(n, activations, graph.constants)):
+    nodes = forward.walk(graph, activations, lambda n: forward.run_node(n, activations, graph.constants))
+    for done, node in enumerate(nodes):
+        progress((done + 1) / len(graph.nodes))
         for index, (key, group) in enumerate(channels.quadratures):
             if key.tensor == node.output:
                 values = activations[node.output]

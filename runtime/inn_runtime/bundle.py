@@ -99,7 +99,8 @@ class Bundle:
         stored = self._raw(key)
         values = stored.astype(np.float32, copy=False)
         if stored.dtype == np.int8:
-            values *= self.tensor(key + SCALE_SUFFIX)
+            with np.errstate(over="ignore"):  # the check below says it better
+                values *= self.tensor(key + SCALE_SUFFIX)
         if key not in self._checked and not np.isfinite(values).all():
             raise BundleError(f"{self.source}: tensor {key!r} holds values that are not finite")
         self._checked.add(key)
@@ -168,14 +169,14 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     file = Path(path)
     try:
         # Opening a pipe would wait for its writer; a device has no size.
-        if file.exists() and not file.is_file() and not file.is_dir():
-            raise UsageError(f"{file}: expected a file, found a device or pipe")
-        with open(file, "rb") as stream:
-            start = stream.read(8)
+        special = file.exists() and not file.is_file() and not file.is_dir()
+        start = b"" if special else _first_bytes(file, 8)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
     except ValueError as error:  # a zero character
         raise UsageError(f"{str(file)!r}: expected a file name: {error}") from None
+    if special:
+        raise UsageError(f"{file}: expected a file, found a device or pipe")
     if len(start) < 8 or int.from_bytes(start, "little") > MAX_HEADER:
         raise BundleError(f"{file}: not an INN-Lite bundle (no safetensors header)")
     store = FileStore(file)
@@ -183,6 +184,11 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     if text is None:
         raise BundleError(f"{file}: a safetensors file, but not an INN-Lite bundle (no {METADATA_KEY!r} key)")
     return Bundle(parse(_json(text, str(file)), str(file)), store, str(file))
+
+
+def _first_bytes(file: Path, count: int) -> bytes:
+    with open(file, "rb") as stream:
+        return stream.read(count)
 
 
 def _json(text: str, source: str) -> object:

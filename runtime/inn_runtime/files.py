@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
@@ -36,7 +37,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | bytearray | 
         except OSError as error:
             raise InnError(f"{os.fspath(path)}: cannot write: {error.strerror}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not there: renamed, or never made
+            temporary.unlink()
 
 
 def _kind(path: str | os.PathLike[str]) -> int | None:

@@ -49,7 +49,7 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
     ------
     UsageError : the file would be larger than a FlatBuffer can be
     """
-    size = _size_at_most(manifest, widths)
+    size = size_at_most(manifest, widths)
     if size > MAX_BYTES:
         raise UsageError(
             f"{manifest.name}: a .ms file holds at most {MAX_BYTES / 1e6:,.0f} MB, this one would take "
@@ -84,7 +84,7 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
     return memoryview(builder.Bytes)[builder.Head() :]
 
 
-def _size_at_most(manifest: Manifest, widths: tuple[int, ...]) -> int:
+def size_at_most(manifest: Manifest, widths: tuple[int, ...]) -> int:
     """Bytes that the file will not exceed; but for the tensors' data, a generous estimate."""
     total = 4096
     for tensor in manifest.tensors:

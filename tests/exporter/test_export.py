@@ -142,7 +142,7 @@ def test_unusable_calibration_data_is_refused(data: Any, message: str, tmp_path:
         ({"storage": "int3"}, "storage: expected one of float32, float16, int8"),
         ({"quadrature": "magic"}, "quadrature: expected one of"),
         ({"effort": "none"}, "effort: expected one of"),
-        ({"align": 0}, "align: expected a positive integer"),
+        ({"align": 0}, "align: expected at least 1, found 0"),
         ({"images": 3}, "images: expected at least 16"),
         ({"keep": ["*"]}, "no channel group can be resized"),
     ],

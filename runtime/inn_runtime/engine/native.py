@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -116,8 +116,9 @@ def _load() -> _Interface:
     os.environ.setdefault("GLOG_v", "4")
     try:
         # The libraries find each other by name among those already loaded: nobody has to set a path.
-        for path in library.load_order():
-            ctypes.CDLL(str(path))
+        with _float_environment_kept():
+            for path in library.load_order():
+                ctypes.CDLL(str(path))
     except OSError as error:
         raise EngineError(f"MindSpore Lite in {library.folder} cannot be loaded: {error}") from error
     interface = _load_interface(library)
@@ -126,6 +127,19 @@ def _load() -> _Interface:
     if abi != _ABI:
         raise EngineError(f"the engine's C interface: expected ABI {_ABI}, found {abi}")
     return loaded
+
+
+@contextlib.contextmanager
+def _float_environment_kept() -> Iterator[None]:
+    """MindSpore Lite, compiled with -ffast-math, sets the thread that loads it to take subnormal numbers
+    for zero. NumPy, and this process's own results, need them."""
+    mathematics = ctypes.CDLL("libm.so.6")
+    environment = ctypes.create_string_buffer(64)  # fenv_t has 32 bytes on x86-64, 8 on ARM64
+    mathematics.fegetenv(environment)
+    try:
+        yield
+    finally:
+        mathematics.fesetenv(environment)
 
 
 def _load_interface(library: Library) -> ctypes.CDLL:

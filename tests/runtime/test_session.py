@@ -1,0 +1,294 @@
+"""Sessions: answers, batches, mistakes, resizing while others call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import inn_runtime as inn
+import numpy as np
+import pytest
+import tiny
+from inn_runtime.noise import noise
+
+VALUES = tiny.tensors()
+IMAGES = noise(1, (4, 2, 5, 4))
+SIZES = {"small": 0.5, "full": 1.0}
+
+
+def expected(size: str, images: np.ndarray = IMAGES) -> np.ndarray:
+    return tiny.reference(VALUES, SIZES[size], images)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> inn.Bundle:
+    return inn.open(tiny.write(tmp_path_factory.mktemp("bundle") / "a.inn"))
+
+
+@pytest.fixture
+def session(bundle: inn.Bundle) -> Iterator[inn.Session]:
+    with bundle.resample("full").session() as session:
+        yield session
+
+
+# Answers
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_agrees_with_plain_numpy(bundle: inn.Bundle, size: str, threads: int) -> None:
+    with bundle.resample(size).session(threads=threads) as session:
+        scores = session.run(IMAGES)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected(size), atol=1e-5)
+
+
+def test_any_batch_in_any_order(session: inn.Session) -> None:
+    for batch in (1, 3, 1, 4, 2):
+        np.testing.assert_allclose(session.run(IMAGES[:batch]), expected("full")[:batch], atol=1e-5)
+
+
+def test_inputs_by_name(session: inn.Session) -> None:
+    np.testing.assert_allclose(session.run({"image": IMAGES}), expected("full"), atol=1e-5)
+
+
+@pytest.mark.parametrize("convert", [np.float64, np.float16, np.asfortranarray, np.ndarray.tolist])
+def test_takes_whatever_is_an_array_of_floats(session: inn.Session, convert: Any) -> None:
+    np.testing.assert_allclose(session.run(convert(IMAGES)), expected("full"), atol=2e-3)
+
+
+def test_several_outputs_come_by_name(tmp_path: Path) -> None:
+    document = tiny.manifest()
+    document["outputs"].append({"name": "flat", "tensor": 12, "shape": [1, 6]})
+    bundle = inn.open(tiny.write(tmp_path / "a.inn", document))
+    with bundle.resample("full").session() as session:
+        outputs = session.run(IMAGES)
+    assert list(outputs) == ["scores", "flat"]
+    np.testing.assert_allclose(outputs["scores"], expected("full"), atol=1e-5)
+    assert outputs["flat"].shape == (4, 6)
+
+
+def test_nan_in_one_image_leaves_the_others_alone(session: inn.Session) -> None:
+    images = IMAGES.copy()
+    images[1, 0, 2, 2] = np.nan
+    scores = session.run(images)
+    others = [0, 2, 3]
+    np.testing.assert_allclose(scores[others], expected("full")[others], atol=1e-5)
+    np.testing.assert_allclose(session.run(IMAGES), expected("full"), atol=1e-5)
+
+
+def test_reports_what_it_built(bundle: inn.Bundle, session: inn.Session) -> None:
+    assert session.model.name == "full"
+    assert session.model_bytes == len(bundle.resample("full").to_bytes())
+    assert session.resample_seconds > 0
+    assert session.build_seconds > 0
+    assert session.engine in ("native", "worker")
+    assert session.engine_version == "2.0.0"
+
+
+def test_subnormal_numbers_survive_the_engine(bundle: inn.Bundle) -> None:
+    script = (
+        "import sys, numpy as np, inn_runtime as inn\n"
+        "x = np.full(4, 1e-39, np.float32)\n"
+        "session = inn.open(sys.argv[1]).resample('small').session(engine='native')\n"
+        "session.run(np.zeros((1, 2, 5, 4), np.float32))\n"
+        "assert (x * np.float32(0.5) > 0).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, bundle.source], check=True)
+
+
+# Mistakes of the caller
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (IMAGES[0], "input 'image': expected shape (batch, 2, 5, 4), found (2, 5, 4)"),
+        (IMAGES.transpose(0, 2, 3, 1), "expected shape (batch, 2, 5, 4), found (4, 5, 4, 2)"),
+        (IMAGES[:0], "expected shape (batch, 2, 5, 4), found (0, 2, 5, 4)"),
+        (np.float32(1), "found ()"),
+        (IMAGES.astype(np.int32), "input 'image': expected float32 values, found int32"),
+        (IMAGES.astype(np.complex64), "found complex64"),
+        ((IMAGES > 0), "found bool"),
+        ("image", "found <U5"),
+        (None, "found object"),
+        ([[1.0], [1.0, 2.0]], "input 'image': expected an array: "),
+        ({}, "input 'image' is missing"),
+        ({"picture": IMAGES}, "inputs: expected the names image, found picture"),
+        ({"image": IMAGES, "more": 1}, "inputs: expected the names image, found more"),
+    ],
+)
+def test_wrong_inputs_are_quoted(session: inn.Session, inputs: Any, message: str) -> None:
+    with pytest.raises(inn.UsageError) as caught:
+        session.run(inputs)
+    assert message in str(caught.value)
+    np.testing.assert_allclose(session.run(IMAGES), expected("full"), atol=1e-5)
+
+
+def two_inputs(path: Path) -> inn.Bundle:
+    """The dense layer alone takes a second input of the same batch, which nothing reads."""
+    document = tiny.manifest()
+    document["tensors"].append({"name": "extra", "dims": [1, 7]})
+    document["inputs"].append({"name": "extra", "tensor": 14, "shape": [1, 7]})
+    return inn.open(tiny.write(path / "a.inn", document))
+
+
+def test_two_inputs_need_names_and_one_batch(tmp_path: Path) -> None:
+    from inn_runtime.session import _check_inputs
+
+    ports = two_inputs(tmp_path).manifest.inputs
+    extra = np.zeros((4, 7), np.float32)
+    arrays, batch = _check_inputs(ports, {"extra": extra, "image": IMAGES})
+    assert (batch, arrays["image"].shape, arrays["extra"].shape) == (4, (4, 5, 4, 2), (4, 7))
+    with pytest.raises(
+        inn.UsageError, match="expected a mapping with the names image, extra, found one array"
+    ):
+        _check_inputs(ports, IMAGES)
+    with pytest.raises(inn.UsageError, match="'extra': expected batch 4, found 3"):
+        _check_inputs(ports, {"extra": extra[:3], "image": IMAGES})
+    with pytest.raises(inn.UsageError, match="'extra' is missing"):
+        _check_inputs(ports, {"image": IMAGES})
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5])
+def test_thread_counts_are_checked(bundle: inn.Bundle, threads: Any) -> None:
+    with pytest.raises(inn.UsageError, match="threads: expected an integer"):
+        bundle.resample("full").session(threads=threads)
+
+
+def test_unknown_engine(bundle: inn.Bundle) -> None:
+    with pytest.raises(inn.UsageError, match="engine: expected one of auto"):
+        bundle.resample("full").session(engine="gpu")
+
+
+# Resizing
+
+
+def test_resizes_back_and_forth_and_keeps_any_batch(session: inn.Session) -> None:
+    for size in ("small", "full", "small", "small", "full"):
+        session.resize(size)
+        assert session.model.name == size
+        for batch in (1, 3):
+            np.testing.assert_allclose(session.run(IMAGES[:batch]), expected(size)[:batch], atol=1e-5)
+
+
+@pytest.mark.parametrize("size", ["huge", 0.1, 2])
+def test_a_wrong_size_leaves_the_old_one_serving(session: inn.Session, size: Any) -> None:
+    with pytest.raises(inn.UsageError):
+        session.resize(size)
+    np.testing.assert_allclose(session.run(IMAGES), expected("full"), atol=1e-5)
+
+
+def test_a_failed_build_leaves_the_old_one_serving(
+    session: inn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inn.Model, "to_bytes", lambda model: memoryview(b"no model"))
+    bytes_before = session.model_bytes
+    with pytest.raises(inn.EngineError):
+        session.resize("small")
+    assert (session.model.name, session.model_bytes) == ("full", bytes_before)
+    np.testing.assert_allclose(session.run(IMAGES), expected("full"), atol=1e-5)
+
+
+def test_damaged_data_of_another_size_leaves_the_old_one_serving(tmp_path: Path) -> None:
+    values = {**VALUES, "override/b1@0.5": np.full(3, np.nan, np.float32)}
+    bundle = inn.open(tiny.write(tmp_path / "a.inn", values=values))
+    with bundle.resample("full").session() as session:
+        with pytest.raises(inn.BundleError, match="not finite"):
+            session.resize("small")
+        np.testing.assert_allclose(session.run(IMAGES), expected("full"), atol=1e-5)
+
+
+def test_live_resize_while_four_threads_call(session: inn.Session) -> None:
+    references = {size: expected(size) for size in SIZES}
+    stop = threading.Event()
+    failures: list[str] = []
+    seen: set[str] = set()
+
+    def call(first: int) -> None:
+        batches = [1, 2, 3]
+        count = 0
+        while not stop.is_set():
+            batch = batches[(first + count) % 3]
+            count += 1
+            try:
+                scores = session.run(IMAGES[:batch])
+            except Exception as error:
+                failures.append(repr(error))
+                return
+            size = next((s for s, r in references.items() if np.allclose(scores, r[:batch], atol=1e-5)), None)
+            if size is None:
+                failures.append(f"neither size's answer: {scores}")
+                return
+            seen.add(size)
+
+    threads = [threading.Thread(target=call, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for index in range(60):
+        session.resize("small" if index % 2 == 0 else "full")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert seen == set(SIZES)
+
+
+# The end
+
+
+def test_closed_session_says_so(bundle: inn.Bundle) -> None:
+    session = bundle.resample("full").session()
+    session.close()
+    session.close()
+    for call in (lambda: session.run(IMAGES), lambda: session.resize("small"), lambda: session.model):
+        with pytest.raises(inn.UsageError, match="the session is closed"):
+            call()
+
+
+def test_closing_while_others_call_fails_no_call_halfway(bundle: inn.Bundle) -> None:
+    session = bundle.resample("full").session()
+    reference, problems = expected("full"), []
+
+    def call() -> None:
+        while True:
+            try:
+                scores = session.run(IMAGES)
+            except inn.UsageError as error:
+                if "closed" not in str(error):
+                    problems.append(repr(error))
+                return
+            except Exception as error:
+                problems.append(repr(error))
+                return
+            if not np.allclose(scores, reference, atol=1e-5):
+                problems.append("wrong answer")
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    session.close()
+    for thread in threads:
+        thread.join()
+    assert not problems
+
+
+def test_closing_during_a_resize_leaves_nothing_open(
+    bundle: inn.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = bundle.resample("full").session()
+    build = session._build
+
+    def build_then_close(model: inn.Model) -> Any:
+        built = build(model)
+        session.close()
+        return built
+
+    monkeypatch.setattr(session, "_build", build_then_close)
+    session.resize("small")
+    with pytest.raises(inn.UsageError, match="closed"):
+        session.run(IMAGES)
