@@ -16,7 +16,6 @@ from typing import Any
 
 import fashion_mnist
 import inn_exporter
-import inn_runtime as inn
 import numpy as np
 from demo import MODEL, scores
 from inn_runtime.cli.table import format_table
@@ -85,7 +84,7 @@ def main() -> None:
         print(f"{method}: {', '.join(cells)} ({seconds:.0f} s)", flush=True)
     results.write(arguments.output)
     assert full is not None
-    print(f"\nfull size: {100 * full.mean():.2f} % of {len(images)} test images; below, points lost at width\n")
+    print(f"\nfull size: {100 * full.mean():.2f} % of {len(images)} test images; points lost, by width:\n")
     print(format_table(["method", *(f"{s:g}" for s in SIZES), "bytes / ONNX", "export s"], table))
 
 

@@ -18,6 +18,9 @@ from .data import Samples
 from .graph import Graph
 from .onnx_writer import resized_constants
 
+COLLAPSE = {"agreement": 0.8, "psnr": 25.0}
+"""Below this a resized network no longer stands in for the original."""
+
 
 def is_classifier(graph: Graph) -> bool:
     """One output of class scores, (batch, classes)."""
@@ -57,7 +60,19 @@ def measure(
     draft.manifest["curve"] = {
         "metrics": [m for m in entries[0]["measured"] if m not in ("parameters", "macs")],
         "n": len(samples),
+        "safe_from": safe_from({entry["size"]: entry["measured"] for entry in entries}),
     }
+
+
+def safe_from(measured: Mapping[float, Mapping[str, float]]) -> float:
+    """The smallest size from which on every measured size keeps what can be called the same network."""
+    safe = 1.0
+    for size in sorted(measured, reverse=True):
+        metric = "agreement" if "agreement" in measured[size] else "psnr"
+        if measured[size][metric] < COLLAPSE[metric]:
+            break
+        safe = size
+    return safe
 
 
 def quality(

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
+Taps = tuple[npt.NDArray[np.int64], Matrix]
+"""Control point and factor of every tap, (taps, n); the taps of one sample add up."""
 
 CUBIC_A = -0.75
 """Free parameter of the cubic convolution kernel (Keys 1981); the paper's implementation uses this one."""
@@ -60,19 +62,21 @@ def _linear(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.maximum(0.0, 1.0 - np.abs(distance))
 
 
-def sampling_matrix(axis: Axis, width: int) -> Matrix:
-    """S, (width, N): control grid to samples. Taps beyond the border read the border's value."""
-    matrix = np.zeros((width, axis.size))
+def sampling_taps(axis: Axis, width: int) -> Taps:
+    """S by its few entries in each row. Taps beyond the border read the border's value."""
     if axis.kernel == "selection":
-        np.fill_diagonal(matrix, 1.0)
-        return matrix
+        return np.arange(width)[None], np.ones((1, width))
     positions = nodes(axis, width)
     kernel = _cubic if axis.kernel == "cubic" else _linear
-    first = np.floor(positions).astype(np.int64)
-    rows = np.arange(width)
-    for tap in range(-1, 3):
-        columns = np.clip(first + tap, 0, axis.size - 1)
-        np.add.at(matrix, (rows, columns), kernel(positions - (first + tap)))
+    points = np.floor(positions).astype(np.int64) + np.arange(-1, 3)[:, None]
+    return np.clip(points, 0, axis.size - 1), kernel(positions - points)
+
+
+def sampling_matrix(axis: Axis, width: int) -> Matrix:
+    """S, (width, N): control grid to samples."""
+    matrix = np.zeros((width, axis.size))
+    points, factors = sampling_taps(axis, width)
+    np.add.at(matrix, (np.arange(width), points), factors)
     return matrix
 
 
@@ -87,14 +91,23 @@ def quadrature_weights(axis: Axis, width: int) -> npt.NDArray[np.float64]:
     return weights
 
 
-def prior(axis: Axis, width: int) -> Matrix:
-    """B0, (N, width): the quadrature where nothing is known about the data.
+def prior_taps(axis: Axis, width: int) -> Taps:
+    """B0 by its few entries in each column: the quadrature where nothing is known about the data.
 
     The continuous function is the full network's weights divided by the full size's own rule, so that
     the full size is exactly the original network: B0 = diag(1/q_N) · Sᵀ · diag(q_n).
     """
+    points, factors = sampling_taps(axis, width)
     full = quadrature_weights(axis, axis.size)
-    return (sampling_matrix(axis, width) / full).T * quadrature_weights(axis, width)
+    return points, factors / full[points] * quadrature_weights(axis, width)
+
+
+def prior(axis: Axis, width: int) -> Matrix:
+    """B0, (N, width)."""
+    matrix = np.zeros((axis.size, width))
+    points, factors = prior_taps(axis, width)
+    np.add.at(matrix, (points, np.arange(width)), factors)
+    return matrix
 
 
 def round_width(size: float, full: int, align: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from .errors import BundleError, UsageError
+from .fields import shown
 from .manifest import Manifest, parse
 from .plan import make_plan
 
@@ -24,7 +26,11 @@ METADATA_KEY = "innlite"
 DTYPES = {"F16": "float16", "F32": "float32", "I8": "int8", "U8": "uint8"}
 SCALE_SUFFIX = ".scale"
 SOURCE_KEY = "source.onnx"
-MAX_HEADER = 100 << 20
+MAX_HEADER = 16 << 20
+MAX_ELEMENTS = 1 << 29
+"""Of a stored tensor: what a `.ms` file can hold."""
+BLOCK_BYTES = 1 << 18
+"""How much of a tensor is read at a time, in float32: it bounds the memory that resampling takes."""
 
 Array = npt.NDArray[np.float32]
 
@@ -36,7 +42,9 @@ class TensorStore(Protocol):
         """Name → (NumPy dtype, shape), without reading any values."""
         ...
 
-    def read(self, key: str) -> npt.NDArray[np.generic]: ...
+    def read(self, key: str, start: int, stop: int) -> npt.NDArray[np.generic]:
+        """Rows ``start`` to ``stop`` of the first dimension; a scalar is one row of one value."""
+        ...
 
 
 class MemoryStore:
@@ -48,20 +56,26 @@ class MemoryStore:
     def layout(self) -> Mapping[str, tuple[str, tuple[int, ...]]]:
         return {k: (v.dtype.name, v.shape) for k, v in self.tensors.items()}
 
-    def read(self, key: str) -> npt.NDArray[np.generic]:
-        return self.tensors[key]
+    def read(self, key: str, start: int, stop: int) -> npt.NDArray[np.generic]:
+        array: npt.NDArray[np.generic] = np.atleast_1d(self.tensors[key])[start:stop]
+        return array
 
 
 class FileStore:
-    """Tensors of a memory-mapped safetensors file."""
+    """Tensors of a memory-mapped safetensors file. The file must stay as it is, but may be replaced."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._absolute = path.absolute()
         try:
+            self._state = os.stat(self._absolute)
             self._file = cast(Any, safe_open(str(path), framework="numpy"))
             self.metadata: dict[str, str] = self._file.metadata() or {}
         except (SafetensorError, ValueError, OverflowError) as error:
-            raise BundleError(f"{path}: not an INN-Lite bundle, or a truncated one ({error})") from None
+            reason = shown(str(error))[1:-1]
+            raise BundleError(f"{path}: not an INN-Lite bundle, or a truncated one ({reason})") from None
+        except OSError as error:  # it is gone again, or cannot be mapped
+            raise UsageError(f"{path}: {error.strerror or error}") from None
 
     def layout(self) -> Mapping[str, tuple[str, tuple[int, ...]]]:
         result = {}
@@ -69,13 +83,27 @@ class FileStore:
             part = self._file.get_slice(key)
             kind = part.get_dtype()
             if kind not in DTYPES:
-                raise BundleError(f"{self.path}: tensor {key!r}: expected {', '.join(DTYPES)}, found {kind}")
+                raise BundleError(
+                    f"{self.path}: tensor {shown(key)}: expected {', '.join(DTYPES)}, found {kind}"
+                )
             result[key] = (DTYPES[kind], tuple(part.get_shape()))
         return result
 
-    def read(self, key: str) -> npt.NDArray[np.generic]:
-        array: npt.NDArray[np.generic] = self._file.get_tensor(key)
-        return array
+    def read(self, key: str, start: int, stop: int) -> npt.NDArray[np.generic]:
+        self._check_unchanged()
+        part = self._file.get_slice(key)
+        array: npt.NDArray[np.generic] = part[start:stop] if part.get_shape() else self._file.get_tensor(key)
+        return array.reshape(1) if array.ndim == 0 else array
+
+    def _check_unchanged(self) -> None:
+        """Reading a mapped file that was truncated would end the process."""
+        try:
+            now = os.stat(self._absolute)
+        except OSError:  # removed: the mapping still holds it
+            return
+        then = self._state
+        if os.path.samestat(now, then) and (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
+            raise BundleError(f"{self.path}: the file has changed since it was opened")
 
 
 class Bundle:
@@ -92,44 +120,73 @@ class Bundle:
         self.source = source
         self._store = store
         self._checked: set[str] = set()
-        _check_tensors(manifest, store.layout(), source)
+        self._layout = store.layout()
+        _check_tensors(manifest, self._layout, source)
 
     def tensor(self, key: str) -> Array:
         """Values of a bundle tensor as float32. Its first use checks digest and finiteness."""
-        stored = self._raw(key)
-        values = stored.astype(np.float32, copy=False)
-        if stored.dtype == np.int8:
-            with np.errstate(over="ignore"):  # the check below says it better
-                values *= self.tensor(key + SCALE_SUFFIX)
-        if key not in self._checked and not np.isfinite(values).all():
-            raise BundleError(f"{self.source}: tensor {key!r} holds values that are not finite")
-        self._checked.add(key)
-        return values
+        shape = self._layout[key][1]
+        values = np.empty(shape or (1,), np.float32)
+        start = 0
+        for block in self.blocks(key):
+            values[start : start + len(block)] = block
+            start += len(block)
+        return values.reshape(shape)
 
-    def _raw(self, key: str) -> npt.NDArray[np.generic]:
-        stored = self._store.read(key)
-        if key not in self._checked:
-            found, expected = digest(stored), self.manifest.digests[key]
-            if found != expected:
-                raise BundleError(
-                    f"{self.source}: tensor {key!r} is damaged: expected sha256 {expected[:16]}…, "
-                    f"found {found[:16]}…"
-                )
-        return stored
+    def blocks(self, key: str, rows: int | None = None) -> Iterator[Array]:
+        """The first ``rows`` (default: all) of a tensor's first dimension, some at a time, as float32.
+
+        The first use checks digest and finiteness of the whole tensor, so an error may come after the
+        last block: nothing is to be done with the values before the end.
+        """
+        dtype, shape = self._layout[key]
+        count, row_bytes = (shape[0] if shape else 1), 4 * math.prod(shape[1:])
+        rows = count if rows is None else rows
+        scale = self.tensor(key + SCALE_SUFFIX) if dtype == "int8" else None
+        first_use = key not in self._checked
+        hasher, finite = hashlib.sha256(), True
+        step = max(1, BLOCK_BYTES // row_bytes)
+        for start in range(0, count if first_use else rows, step):
+            stored = self._store.read(key, start, min(start + step, count))
+            values = stored.astype(np.float32, copy=False)
+            if scale is not None:
+                with np.errstate(over="ignore"):  # the check below says it better
+                    values *= scale if len(scale) == 1 else scale[start : start + step]
+            if first_use:
+                hasher.update(np.ascontiguousarray(stored).data)
+                finite = finite and bool(np.isfinite(values).all())
+            if start < rows and finite:
+                yield values[: rows - start]
+        if first_use:
+            self._check_digest(key, hasher.hexdigest())
+            if not finite:
+                raise BundleError(f"{self.source}: tensor {key!r} holds values that are not finite")
+            self._checked.add(key)
+
+    def _check_digest(self, key: str, found: str) -> None:
+        expected = self.manifest.digests[key]
+        if found != expected:
+            raise BundleError(
+                f"{self.source}: tensor {key!r} is damaged: expected sha256 {expected[:16]}…, "
+                f"found {found[:16]}…"
+            )
 
     def source_model(self) -> bytes:
         """The source network without its weights, as ONNX (read by the exporter alone)."""
         if SOURCE_KEY not in self.manifest.digests:
             raise BundleError(f"{self.source}: the bundle does not carry its source graph")
-        return self._raw(SOURCE_KEY).tobytes()
+        stored = self._store.read(SOURCE_KEY, 0, self._layout[SOURCE_KEY][1][0])
+        self._check_digest(SOURCE_KEY, digest(stored))
+        return stored.tobytes()
 
     def verify(self) -> Iterator[str]:
         """Check every tensor's digest and finiteness; yields each name once it is known to be good."""
         for key in self.manifest.digests:
             if key == SOURCE_KEY:
-                self._raw(key)
+                self.source_model()
             else:
-                self.tensor(key)
+                for _ in self.blocks(key):
+                    pass
             yield key
 
     def resample(self, size: float | str) -> Model:
@@ -147,9 +204,12 @@ class Bundle:
     def file_digest(self) -> str:
         """sha256 of the whole file."""
         hasher = hashlib.sha256()
-        with open(self.source, "rb") as stream:
-            while block := stream.read(1 << 20):
-                hasher.update(block)
+        try:
+            with open(self.source, "rb") as stream:
+                while block := stream.read(1 << 20):
+                    hasher.update(block)
+        except OSError as error:
+            raise UsageError(f"{self.source}: {error.strerror}") from None
         return hasher.hexdigest()
 
 
@@ -195,8 +255,20 @@ def _json(text: str, source: str) -> object:
     def refuse(name: str) -> NoReturn:
         raise ValueError(f"{name} is not JSON")
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in result:
+                raise ValueError(f"the key {shown(key)} occurs twice")
+            result[key] = value
+        return result
+
+    def finite(number: str) -> float:
+        value = float(number)
+        return refuse(shown(number)) if math.isinf(value) else value
+
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{source}: the manifest is not valid JSON ({error})") from None
 
@@ -206,6 +278,7 @@ def _check_tensors(
 ) -> None:
     """Names, dtypes and shapes of the stored tensors against the manifest, before any is read."""
     expected: dict[str, tuple[int, ...]] = {}
+    scales: set[str] = set()
 
     def expect(key: str, shape: tuple[int, ...]) -> None:
         if expected.setdefault(key, shape) != shape:
@@ -226,17 +299,22 @@ def _check_tensors(
             expect(key, ports[name].shape)
     for key, shape in list(expected.items()):
         if key in layout and layout[key][0] == "int8":
+            scales.add(key + SCALE_SUFFIX)
             expect(key + SCALE_SUFFIX, _scale_shape(key, shape, layout, source))
     for key, (dtype, shape) in layout.items():
-        if key == SOURCE_KEY:
+        if key == SOURCE_KEY and key not in expected:
             if dtype != "uint8" or len(shape) != 1:
                 raise BundleError(f"{source}: tensor {key!r}: expected bytes, found {dtype} {shape}")
         elif key not in expected:
-            raise BundleError(f"{source}: tensor {key!r} is not in the manifest")
-        elif dtype == "uint8" or (dtype == "int8" and key.endswith(SCALE_SUFFIX)):
+            raise BundleError(f"{source}: tensor {shown(key)} is not in the manifest")
+        elif dtype == "uint8" or (dtype == "int8" and key in scales):
             raise BundleError(f"{source}: tensor {key!r}: expected float16 or float32, found {dtype}")
         elif shape != expected[key]:
             raise BundleError(f"{source}: tensor {key!r}: expected shape {expected[key]}, found {shape}")
+        elif math.prod(shape) > MAX_ELEMENTS:
+            raise BundleError(
+                f"{source}: tensor {key!r}: expected at most {MAX_ELEMENTS} elements, found {shape}"
+            )
         if key not in manifest.digests:
             raise BundleError(f"{source}: tensor {key!r} has no digest in the manifest")
     for key in [*expected, *manifest.digests]:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
+import reprlib
 from collections.abc import Iterator
 from typing import Any
 
 from .errors import BundleError
 
-MAX_TEXT = 1 << 16
+MAX_TEXT = 1 << 14
+MAX_COUNT = 1 << 16
 MAX_NUMBER = 3.4028234663852886e38
 """Every number must fit float32, which is what the engine reads."""
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What would break a line or steer a terminal, and halves of surrogate pairs, which no file can hold."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 100, 100
+
+
+def shown(value: object) -> str:
+    """Anybody's value in a message: on one line, and short however large the value is."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 class Field:
@@ -23,10 +38,9 @@ class Field:
 
     def fail(self, expected: str) -> BundleError:
         """The error to raise: names the file, the field, what was expected and what was found."""
-        found = ascii(self.value)
-        if len(found) > 60:
-            found = found[:57] + "..."
-        return BundleError(f"{self.source}: manifest field {self.path}: expected {expected}, found {found}")
+        return BundleError(
+            f"{self.source}: manifest field {self.path}: expected {expected}, found {shown(self.value)}"
+        )
 
     def __getitem__(self, key: str) -> Field:
         if not isinstance(self.value, dict):
@@ -44,6 +58,11 @@ class Field:
     def list(self, length: int | None = None) -> list[Field]:
         if not isinstance(self.value, list):
             raise self.fail("a list")
+        if len(self.value) > MAX_COUNT:
+            raise BundleError(
+                f"{self.source}: manifest field {self.path}: expected at most {MAX_COUNT} entries, "
+                f"found {len(self.value)}"
+            )
         if length is not None and len(self.value) != length:
             raise BundleError(
                 f"{self.source}: manifest field {self.path}: expected {length} entries, "
@@ -52,29 +71,19 @@ class Field:
         return [Field(v, f"{self.path}[{i}]", self.source) for i, v in enumerate(self.value)]
 
     def members(self) -> Iterator[tuple[str, Field]]:
-        if not isinstance(self.value, dict):
-            raise self.fail("an object")
+        if not isinstance(self.value, dict) or len(self.value) > MAX_COUNT:
+            raise self.fail(f"an object of at most {MAX_COUNT} members")
         for key, value in self.value.items():
-            # A key is anybody's text; a message is one line.
-            shown = key if key.isprintable() else ascii(key)
-            member = Field(value, f"{self.path}.{shown}", self.source)
-            member._check_text(key)
-            yield key, member
+            Field(key, f"{self.path}: key", self.source).text()
+            name = key if key.isprintable() and len(key) <= 100 else shown(key)
+            yield key, Field(value, f"{self.path}.{name}", self.source)
 
     def text(self) -> str:
-        if not isinstance(self.value, str) or len(self.value) > MAX_TEXT:
+        if not isinstance(self.value, str):
             raise self.fail("a text")
-        self._check_text(self.value)
+        if len(self.value) > MAX_TEXT or _UNPRINTABLE.search(self.value):
+            raise self.fail(f"Unicode text without control characters, at most {MAX_TEXT} long")
         return self.value
-
-    def _check_text(self, text: str) -> None:
-        """JSON can spell half a surrogate pair, which no file can hold and no terminal show."""
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise BundleError(
-                f"{self.source}: manifest field {self.path}: expected Unicode text, found {ascii(text)[:60]}"
-            ) from None
 
     def choice(self, options: tuple[str, ...]) -> str:
         if self.value not in options or not isinstance(self.value, str):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
 from .axes import KERNELS, QUADRATURES, Axis
 from .errors import BundleError
-from .fields import Field
+from .fields import Field, shown
 
 FORMAT_VERSION = 1
 
 # Limits that no real network comes near; they bound what a hostile file can make the loader allocate.
 MAX_WIDTH = 1 << 20
-MAX_LENGTH = 1 << 31
-MAX_COUNT = 1 << 16
-MAX_ELEMENTS = 1 << 28
+MAX_LENGTH = (1 << 31) - 1
+MAX_ELEMENTS = 1 << 27
+MAX_COEFFICIENT = 1 << 31
 MAX_FACTORS = 8
+MAX_SIZES = 256
 
 # Bits without the sign of what an expression's value is stored in.
 _INT32, _INT64 = 31, 63
@@ -194,12 +196,13 @@ class _Parser:
     def expression(self, value: Field, bits: int) -> Expression:
         """An expression whose value has at most ``bits`` bits at any width."""
         if isinstance(value.value, int) and not isinstance(value.value, bool):
-            expression: Expression = ((value.integer(-MAX_LENGTH, MAX_LENGTH),),)
+            least = most = value.integer(-MAX_COEFFICIENT, MAX_COEFFICIENT)
+            expression: Expression = ((least,),)
         else:
             expression = tuple(self._term(term) for term in value.list())
-        # Widths are at most full: the terms of one sign, at full widths, are the extremes.
-        least = evaluate(tuple(t for t in expression if t[0] < 0), self.full_widths)
-        most = evaluate(tuple(t for t in expression if t[0] > 0), self.full_widths)
+            # Widths are at most full: the terms of one sign, at full widths, are the extremes.
+            least = evaluate(tuple(t for t in expression if t[0] < 0), self.full_widths)
+            most = evaluate(tuple(t for t in expression if t[0] > 0), self.full_widths)
         if not -(1 << bits) <= least <= most < 1 << bits:
             raise value.fail(f"an expression whose value fits {bits + 1} bits at every width")
         return expression
@@ -209,7 +212,7 @@ class _Parser:
         if len(factors) > MAX_FACTORS:
             raise value.fail(f"at most {MAX_FACTORS} factors")
         return (
-            coefficient.integer(-MAX_LENGTH, MAX_LENGTH),
+            coefficient.integer(-MAX_COEFFICIENT, MAX_COEFFICIENT),
             *(factor.integer(0, self.groups - 1) for factor in factors),
         )
 
@@ -252,11 +255,8 @@ class _Parser:
             return GraphTensor(name, weight=weight.integer(0, self.weights - 1))
         if (values := value.get("values")) is not None:
             entries = tuple(self.expression(e, _INT32) for e in values.list())
-            shape = tuple(d.integer(0, MAX_LENGTH) for d in value["shape"].list())
-            count = 1
-            for length in shape:
-                count *= length
-            if count != len(entries):
+            shape = _shape(value["shape"], least=0)
+            if math.prod(shape) != len(entries):
                 raise value["shape"].fail(f"a shape of {len(entries)} elements")
             return GraphTensor(name, values=entries, shape=shape)
         dims = value.get("dims")
@@ -282,10 +282,13 @@ class _Parser:
 
     def node(self, value: Field) -> GraphNode:
         last = self.tensors - 1
+        attributes = tuple(self.attribute(a) for a in value["attributes"].list())
+        if len({a.slot for a in attributes}) < len(attributes):
+            raise value["attributes"].fail("attributes in different slots")
         return GraphNode(
             name=value["name"].text(),
             primitive=value["primitive"].integer(1, 255),
-            attributes=tuple(self.attribute(a) for a in value["attributes"].list()),
+            attributes=attributes,
             inputs=tuple(i.integer(0, last) for i in value["inputs"].list()),
             outputs=tuple(i.integer(0, last) for i in value["outputs"].list()),
         )
@@ -300,8 +303,6 @@ class _Parser:
             shape=_shape(value["shape"]),
             preprocessing=preprocessing.value if preprocessing else None,
         )
-        if math.prod(port.shape) > MAX_ELEMENTS:
-            raise value["shape"].fail(f"at most {MAX_ELEMENTS} elements")
         # The engine knows inputs and outputs by their tensors' names.
         if port.name != tensors[port.tensor].name:
             raise value["name"].fail(f"the name of its tensor, {tensors[port.tensor].name!r}")
@@ -338,29 +339,40 @@ def _non_empty(value: Field) -> list[Field]:
     return entries
 
 
-def _shape(value: Field) -> tuple[int, ...]:
+def _shape(value: Field, least: int = 1) -> tuple[int, ...]:
     entries = value.list()
     if len(entries) > 8:
         raise value.fail("at most 8 dimensions")
-    return tuple(d.integer(1, MAX_LENGTH) for d in entries)
+    shape = tuple(d.integer(least, MAX_LENGTH) for d in entries)
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise value.fail(f"at most {MAX_ELEMENTS} elements")
+    return shape
+
+
+def _digest(value: Field) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", value.text()):
+        raise value.fail("64 hexadecimal digits")
+    return value.text()
+
+
+def _curve(value: Field) -> dict[str, Any]:
+    if (metrics := value.get("metrics")) is not None:
+        for metric in metrics.list():
+            metric.text()
+    if (count := value.get("n")) is not None:
+        count.integer(0, MAX_LENGTH)
+    if (safe := value.get("safe_from")) is not None:
+        safe.number(1e-6, 1.0)
+    return dict(value.value)
 
 
 def _index(key: str, value: Field, count: int) -> int:
-    if not key.isascii() or not key.isdigit() or len(key) > 9 or int(key) >= count:
+    # The number must be spelt as usual: "00" would be "0" a second time.
+    if not re.fullmatch("0|[1-9][0-9]{0,8}", key) or int(key) >= count:
         raise BundleError(
-            f"{value.source}: manifest field {value.path}: expected a key below {count}, found {key!r}"
+            f"{value.source}: manifest field {value.path}: expected a key below {count}, found {shown(key)}"
         )
     return int(key)
-
-
-def _list(value: Field) -> list[Field]:
-    entries = value.list()
-    if len(entries) > MAX_COUNT:
-        raise BundleError(
-            f"{value.source}: manifest field {value.path}: expected at most {MAX_COUNT} entries, "
-            f"found {len(entries)}"
-        )
-    return entries
 
 
 def parse(document: Any, source: str) -> Manifest:
@@ -378,47 +390,51 @@ def parse(document: Any, source: str) -> Manifest:
             "update innlite or export the bundle again"
         )
     parser = _Parser()
-    group_fields = _list(root["groups"])
+    group_fields = root["groups"].list()
     parser.groups = len(group_fields)
     groups = tuple(parser.group(g) for g in group_fields)
     parser.full_widths = tuple(group.axis.size for group in groups)
-    quadrature_fields = _list(root["quadratures"])
+    quadrature_fields = root["quadratures"].list()
     parser.quadratures = len(quadrature_fields)
     quadratures = tuple(parser.quadrature(q) for q in quadrature_fields)
-    weight_fields = _list(root["weights"])
+    weight_fields = root["weights"].list()
     parser.weights = len(weight_fields)
     weights = tuple(parser.weight(w, quadratures) for w in weight_fields)
-    tensor_fields = _list(root["tensors"])
+    tensor_fields = root["tensors"].list()
     parser.tensors = len(tensor_fields)
     tensors = tuple(parser.tensor(t) for t in tensor_fields)
     _unique([w.name for w in weights], root["weights"])
     _unique([g.name for g in groups], root["groups"])
-    curve = root["curve"]
-    if not isinstance(curve.value, dict):
-        raise curve.fail("an object")
-    sizes = tuple(parser.size(s, groups) for s in _list(root["sizes"]))
+    if len(size_fields := root["sizes"].list()) > MAX_SIZES:
+        raise root["sizes"].fail(f"at most {MAX_SIZES} sizes")
+    sizes = tuple(parser.size(s, groups) for s in size_fields)
     if [s.size for s in sizes] != sorted({s.size for s in sizes}) or not sizes or sizes[-1].size != 1.0:
         raise root["sizes"].fail("increasing sizes that end with 1")
     if sizes[-1].widths != parser.full_widths:
         raise root["sizes"].fail("full widths at size 1")
+    if sizes[-1].tables or sizes[-1].overrides:
+        raise root["sizes"].fail("neither tables nor overrides at size 1")
+    macs = parser.expression(root["macs"], _INT64)
+    if any(evaluate(macs, s.widths) < 0 for s in sizes):
+        raise root["macs"].fail("an expression that is at least 0 at every size")
     manifest = Manifest(
         name=root["name"].text(),
         producer={k: f.text() for k, f in root["producer"].members()},
         inputs=tuple(parser.input(p, tensors) for p in _non_empty(root["inputs"])),
         outputs=tuple(parser.port(p, tensors) for p in _non_empty(root["outputs"])),
-        labels=tuple(label.text() for label in _list(root["labels"])),
+        labels=tuple(label.text() for label in root["labels"].list()),
         groups=groups,
         quadratures=quadratures,
         weights=weights,
         tensors=tensors,
-        nodes=tuple(parser.node(n) for n in _list(root["nodes"])),
-        macs=parser.expression(root["macs"], _INT64),
+        nodes=tuple(parser.node(n) for n in root["nodes"].list()),
+        macs=macs,
         align=root["align"].integer(1, MAX_WIDTH),
         sizes=sizes,
         presets={k: f.number(1e-6, 1.0) for k, f in root["presets"].members()},
-        curve=curve.value,
+        curve=_curve(root["curve"]),
         check_seed=root["check_seed"].integer(0, (1 << 63) - 1),
-        digests={k: f.text() for k, f in root["digests"].members()},
+        digests={k: _digest(f) for k, f in root["digests"].members()},
     )
     _check_graph(manifest, source)
     return manifest
@@ -433,13 +449,16 @@ def _unique(names: list[str], value: Field) -> None:
 
 
 def _check_graph(manifest: Manifest, source: str) -> None:
-    """Every tensor is written once before it is read, and the outputs are written."""
+    """Every tensor is written once before it is read, and nodes write the outputs."""
     ready = {i for i, t in enumerate(manifest.tensors) if t.weight is not None or t.values is not None}
     for port in manifest.inputs:
         if port.tensor in ready:
             raise BundleError(f"{source}: input {port.name!r}: expected a variable of its own")
         ready.add(port.tensor)
+    given = set(ready)
     for node in manifest.nodes:
+        if not node.outputs:
+            raise BundleError(f"{source}: node {node.name!r}: expected at least one output")
         for index in node.inputs:
             if index not in ready:
                 raise BundleError(
@@ -449,8 +468,10 @@ def _check_graph(manifest: Manifest, source: str) -> None:
             if index in ready:
                 raise BundleError(f"{source}: node {node.name!r} writes tensor {index} a second time")
             ready.add(index)
-    if len({port.name for port in manifest.outputs}) < len(manifest.outputs):
-        raise BundleError(f"{source}: expected outputs of different names")
+    for kind, ports in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
+        if len({port.name for port in ports}) < len(ports):
+            raise BundleError(f"{source}: expected {kind} of different names")
+    written = ready - given
     for port in manifest.outputs:
-        if port.tensor not in ready:
+        if port.tensor not in written:
             raise BundleError(f"{source}: output {port.name!r}: no node writes its tensor {port.tensor}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +14,7 @@ from .files import write_atomically
 from .manifest import evaluate
 from .ms_model import pack
 from .plan import Plan
-from .resample import Discretisation, resize
+from .resample import Discretisation, resize, resize_blocks, rows_needed
 from .session import Session
 
 
@@ -53,11 +54,22 @@ class Model:
 
     def weight(self, index: int) -> npt.NDArray[np.float32]:
         """Weight ``index`` of the manifest at this size, in the engine's layout."""
+        shape = self.bundle.manifest.weights[index].shape(self.plan.widths)
+        return np.concatenate([np.atleast_1d(block) for block in self.blocks(index)]).reshape(shape)
+
+    def blocks(self, index: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Weight ``index`` a block of rows at a time, where these do not depend on each other."""
         calibrated = self.plan.calibrated
         if calibrated is not None and index in calibrated.overrides:
-            return self.bundle.tensor(calibrated.overrides[index])
+            yield from self.bundle.blocks(calibrated.overrides[index])
+            return
         weight = self.bundle.manifest.weights[index]
-        return resize(self.bundle.tensor(f"weight/{weight.name}"), weight.dims, self._discretisation)
+        key, discretisation = f"weight/{weight.name}", self._discretisation
+        rows = rows_needed(weight.dims, discretisation)
+        if rows is None:
+            yield resize(self.bundle.tensor(key), weight.dims, discretisation)
+        else:
+            yield from resize_blocks(self.bundle.blocks(key, rows), weight.dims, discretisation)
 
     @cached_property
     def _discretisation(self) -> Discretisation:
@@ -71,7 +83,7 @@ class Model:
 
     def to_bytes(self) -> memoryview:
         """The `.ms` model; the same bundle, size and machine give the same bytes."""
-        return pack(self.bundle.manifest, self.plan.widths, self.weight)
+        return pack(self.bundle.manifest, self.plan.widths, self.blocks)
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the `.ms` model atomically; returns its number of bytes."""

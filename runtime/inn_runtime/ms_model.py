@@ -7,7 +7,7 @@ operator: nodes carry their primitive's union number and attributes as (slot, ty
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flatbuffers
@@ -33,7 +33,7 @@ _META = {
     **{"nodes": 6, "tensors": 7, "subGraph": 8},
 }
 
-WeightReader = Callable[[int], npt.NDArray[np.float32]]
+WeightReader = Callable[[int], Iterable[npt.NDArray[np.float32]]]
 
 
 def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> memoryview:
@@ -43,7 +43,7 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
     ----------
     manifest : its lowered graph is packed
     widths : the width of every channel group
-    weight : called once per weight tensor, in graph order; its result is copied and dropped at once
+    weight : called once per weight tensor, in graph order; its blocks are copied and dropped at once
 
     Raises
     ------
@@ -57,7 +57,7 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
         )
     # One allocation: the builder would otherwise double its buffer, and copy it, as it grows.
     builder = flatbuffers.Builder(size)
-    tensors = [_tensor(builder, t, widths, weight) for t in manifest.tensors]
+    tensors = [_tensor(builder, t, manifest, widths, weight) for t in manifest.tensors]
     nodes = [_node(builder, n, widths) for n in manifest.nodes]
     inputs = [port.tensor for port in manifest.inputs]
     outputs = [port.tensor for port in manifest.outputs]
@@ -98,14 +98,21 @@ def size_at_most(manifest: Manifest, widths: tuple[int, ...]) -> int:
     return total
 
 
-def _tensor(builder: Any, tensor: GraphTensor, widths: tuple[int, ...], weight: WeightReader) -> int:
+def _tensor(
+    builder: Any, tensor: GraphTensor, manifest: Manifest, widths: tuple[int, ...], weight: WeightReader
+) -> int:
     kind, node_type, dims, data = FLOAT32, NODE_VARIABLE, tensor.dims, None
     if tensor.weight is not None:
-        values = weight(tensor.weight)
-        node_type, dims, data = NODE_CONSTANT, values.shape, _bytes(builder, values)
+        node_type, dims = NODE_CONSTANT, manifest.weights[tensor.weight].shape(widths)
+        data = _bytes(builder, 4 * math.prod(dims), weight(tensor.weight))
     elif tensor.values is not None:
         constant = np.array([evaluate(e, widths) for e in tensor.values], np.int32)
-        kind, node_type, dims, data = INT32, NODE_CONSTANT, tensor.shape, _bytes(builder, constant)
+        kind, node_type, dims, data = (
+            INT32,
+            NODE_CONSTANT,
+            tensor.shape,
+            _bytes(builder, constant.nbytes, [constant]),
+        )
     references = {
         _TENSOR["dims"]: _numbers(builder, dims, np.int32),
         _TENSOR["name"]: builder.CreateString(tensor.name),
@@ -173,12 +180,16 @@ def _numbers(builder: Any, values: Any, dtype: Any) -> int:
     return offset
 
 
-def _bytes(builder: Any, array: npt.NDArray[np.generic]) -> int:
-    """A byte vector, aligned to 16, copied straight from the array (CreateNumpyVector copies twice)."""
-    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    builder.StartVector(1, content.size, 16)
-    builder.head -= content.size
-    np.frombuffer(builder.Bytes, np.uint8)[builder.head : builder.head + content.size] = content
+def _bytes(builder: Any, count: int, blocks: Iterable[npt.NDArray[np.generic]]) -> int:
+    """A vector of ``count`` bytes, aligned to 16, copied straight from arrays that follow each other."""
+    builder.StartVector(1, count, 16)
+    builder.head -= count
+    target = np.frombuffer(builder.Bytes, np.uint8)[builder.head : builder.head + count]
+    start = 0
+    for block in blocks:
+        content = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
+        target[start : start + content.size] = content
+        start += content.size
     offset: int = builder.EndVector()
     return offset
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .axes import round_width
 from .errors import UsageError
+from .fields import shown
 from .manifest import Manifest, Size
 
 
@@ -61,9 +62,9 @@ def parse_size(manifest: Manifest, size: float | str) -> float:
         return manifest.presets[size]
     try:
         value = float(size)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0.0 < value <= 1.0:
         presets = ", ".join(f"{name} ({value:g})" for name, value in manifest.presets.items())
-        raise UsageError(f"size {size!r}: expected a number in (0, 1] or one of {presets}")
+        raise UsageError(f"size {shown(size)}: expected a number in (0, 1] or one of {presets}")
     return value

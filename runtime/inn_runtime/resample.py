@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Union
 
 import numpy as np
 import numpy.typing as npt
 
-from .axes import Axis, prior, sampling_matrix
+from .axes import Axis, Taps, prior_taps, sampling_taps
 from .manifest import Dimension, Segment
 
 Array = npt.NDArray[np.float32]
+Operation = Union[int, Taps, Array, None]
+"""What happens to a segment: the first n are kept, n are sums of some of the N, a product with a matrix
+(N, n), or nothing. A matrix is as large as a table of the bundle, never as large as N and n may be."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ class Discretisation:
     widths: Sequence[int]
     table: Callable[[int], Array | None]
 
-    def operation(self, segment: Segment) -> int | Array | None:
-        """What happens to a segment: nothing, the first n are kept, or a product with a matrix (N, n)."""
+    def operation(self, segment: Segment) -> Operation:
+        """What happens to a segment at these widths."""
         if segment.group is None:
             return None
         axis, width = self.axes[segment.group], self.widths[segment.group]
@@ -43,43 +47,89 @@ class Discretisation:
         if axis.kernel == "selection" and (segment.quadrature is None or axis.quadrature == "none"):
             return width
         if segment.quadrature is not None:
-            return prior(axis, width).astype(np.float32)
-        return sampling_matrix(axis, width).T.astype(np.float32)
+            return prior_taps(axis, width)
+        return sampling_taps(axis, width)
 
 
 def _calibrated(axis: Axis, width: int, table: Array) -> Array:
     """B = B0 + table."""
-    if axis.kernel != "selection" or axis.quadrature != "none":
-        return prior(axis, width).astype(np.float32) + table
-    # B0 is the identity's first columns: no need to hold it beside the table.
     matrix = table.copy()
-    matrix[np.arange(width), np.arange(width)] += 1
+    points, factors = prior_taps(axis, width)
+    np.add.at(matrix, (points, np.arange(width)), factors.astype(np.float32))
     return matrix
 
 
 def resize(array: Array, dims: Sequence[Dimension], discretisation: Discretisation) -> Array:
     """A weight at a size; ``dims`` gives the structure of each of its dimensions."""
+    return _apply(array, dims, _operations(dims, discretisation), discretisation)
+
+
+def rows_needed(dims: Sequence[Dimension], discretisation: Discretisation) -> int | None:
+    """How many first rows of a weight make the resized one, each row on its own.
+
+    None where rows are interpolated, integrated over, or not the first ones.
+    """
+    if not dims or any(segment.quadrature is not None for segment in dims[0]):
+        return None
+    operations = [discretisation.operation(segment) for segment in dims[0]]
+    if all(operation is None for operation in operations):
+        full = [axis.size for axis in discretisation.axes]
+        return sum(segment.length(full) for segment in dims[0])
+    segment, operation = dims[0][0], operations[0]
+    if len(operations) == 1 and isinstance(operation, int) and segment.outer == 1:
+        return operation * segment.inner
+    return None
+
+
+def resize_blocks(
+    blocks: Iterable[Array], dims: Sequence[Dimension], discretisation: Discretisation
+) -> Iterator[Array]:
+    """Blocks of the rows that `rows_needed` counts, each resized in all other dimensions."""
+    operations: list[list[Operation]] = [[None], *_operations(dims[1:], discretisation)]
+    for block in blocks:
+        rows = (Segment(group=None, outer=1, inner=len(block), quadrature=None),)
+        yield _apply(block, [rows, *dims[1:]], operations, discretisation)
+
+
+def _operations(dims: Sequence[Dimension], discretisation: Discretisation) -> list[list[Operation]]:
+    # Segments of one group and quadrature share their matrix.
+    found: dict[tuple[int | None, int | None], Operation] = {}
+    for segment in (s for segments in dims for s in segments):
+        key = segment.group, segment.quadrature
+        if key not in found:
+            found[key] = discretisation.operation(segment)
+    return [[found[s.group, s.quadrature] for s in segments] for segments in dims]
+
+
+def _apply(
+    array: Array,
+    dims: Sequence[Dimension],
+    operations: Sequence[Sequence[Operation]],
+    discretisation: Discretisation,
+) -> Array:
     # Sampled dimensions first: they shrink the tensor before the matrix products of the others.
     order = sorted(range(len(dims)), key=lambda d: any(s.quadrature is not None for s in dims[d]))
+    full = [axis.size for axis in discretisation.axes]
     for axis in order:
         segments = dims[axis]
         if len(segments) == 1:
-            array = _resize_segment(array, axis, segments[0], discretisation)
+            array = _resize_segment(array, axis, segments[0], operations[axis][0])
             continue
         parts, start = [], 0
-        for segment in segments:
-            stop = start + segment.length([a.size for a in discretisation.axes])
+        for segment, operation in zip(segments, operations[axis]):
+            stop = start + segment.length(full)
             part = array[(slice(None),) * axis + (slice(start, stop),)]
-            parts.append(_resize_segment(part, axis, segment, discretisation))
+            parts.append(_resize_segment(part, axis, segment, operation))
             start = stop
         array = np.concatenate(parts, axis=axis)
     return np.asarray(array, order="C")  # np.ascontiguousarray would give a scalar a dimension
 
 
-def _resize_segment(array: Array, axis: int, segment: Segment, discretisation: Discretisation) -> Array:
-    operation = discretisation.operation(segment)
+def _resize_segment(array: Array, axis: int, segment: Segment, operation: Operation) -> Array:
     if operation is None:
         return array
+    if isinstance(operation, tuple):
+        return _interpolate(array, axis, operation, segment)
     if not isinstance(operation, int):
         return _multiply(array, axis, operation, segment)
     if segment.outer == segment.inner == 1:
@@ -88,6 +138,20 @@ def _resize_segment(array: Array, axis: int, segment: Segment, discretisation: D
     blocks = array.reshape(*before, segment.outer, -1, segment.inner, *after)
     kept = blocks[(slice(None),) * (axis + 1) + (slice(0, operation),)]
     return kept.reshape(*before, segment.outer * operation * segment.inner, *after)
+
+
+def _interpolate(array: Array, axis: int, taps: Taps, segment: Segment) -> Array:
+    """Sums of one dimension's elements, seen as (outer, N, inner), along its N."""
+    before, after = array.shape[:axis], array.shape[axis + 1 :]
+    lead = int(np.prod(before, dtype=np.int64)) * segment.outer
+    rest = segment.inner * int(np.prod(after, dtype=np.int64))
+    stacked = array.reshape(lead, -1, rest)
+    points, factors = taps
+    width = points.shape[1]
+    result = np.zeros((lead, width, rest), np.float32)
+    for columns, factor in zip(points, factors.astype(np.float32)):
+        result += stacked[:, columns] * factor[:, None]
+    return result.reshape(*before, segment.outer * width * segment.inner, *after)
 
 
 def _multiply(array: Array, axis: int, matrix: Array, segment: Segment) -> Array:

@@ -34,6 +34,18 @@ def test_values_are_integers_times_scale(tmp_path: Path, shape: tuple[int, ...],
     assert KEY + ".scale" in list(bundle.verify())
 
 
+@pytest.mark.parametrize("shape", [(6, 1, 1, 1), (1, 1, 1, 8)])
+def test_blocks_of_rows_take_their_own_scales(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("inn_runtime.bundle.BLOCK_BYTES", 4 * 72 * 4)
+    values = stored(np.random.default_rng(1).uniform(0.001, 0.01, shape).astype(np.float32))
+    bundle = inn.open(tiny.write(tmp_path / "a.inn", values=values))
+    blocks = list(bundle.blocks(KEY, 5))
+    assert [len(block) for block in blocks] == [4, 1]
+    np.testing.assert_array_equal(np.concatenate(blocks), (values[KEY] * values[KEY + ".scale"])[:5])
+
+
 def test_runs_like_its_float_values(tmp_path: Path) -> None:
     scale = np.linspace(0.001, 0.005, 6, dtype=np.float32).reshape(6, 1, 1, 1)
     values = stored(scale)

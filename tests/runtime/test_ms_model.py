@@ -261,7 +261,7 @@ print(size, peak)
 
 
 def test_peak_memory_while_resampling(tmp_path: Path) -> None:
-    """At most 1.3 times the model, and the largest tensor on its way."""
+    """At most 1.3 times the model."""
     width, layers = 1024, 48
     document = tiny.manifest()
     rng = np.random.default_rng(0)
@@ -293,6 +293,5 @@ def test_peak_memory_while_resampling(tmp_path: Path) -> None:
     tiny.write(tmp_path / "a.inn", document, values)
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "a.inn")]
     size, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
-    largest = 4 * width * width
     assert size > 48e6
-    assert peak <= 1.3 * size + largest, f"{peak / 1e6:.0f} MB for a model of {size / 1e6:.0f} MB"
+    assert peak <= 1.3 * size, f"{peak / 1e6:.0f} MB for a model of {size / 1e6:.0f} MB"

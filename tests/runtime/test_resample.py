@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inn_runtime.axes import KERNELS, QUADRATURES, Axis, prior, sampling_matrix
 from inn_runtime.manifest import Dimension, Segment
-from inn_runtime.resample import Discretisation, resize
+from inn_runtime.resample import Discretisation, resize, resize_blocks, rows_needed
 
 
 def dense(segment: Segment, axes: list[Axis], widths: list[int], tables: dict[int, np.ndarray]) -> np.ndarray:
@@ -78,7 +78,8 @@ def test_equals_dense_products(
     axes, widths, tables, dims, values = problem
     kept = values.copy()
     kept_tables = {key: table.copy() for key, table in tables.items()}
-    found = resize(values, dims, Discretisation(axes, widths, tables.get))
+    discretisation = Discretisation(axes, widths, tables.get)
+    found = resize(values, dims, discretisation)
     expected = values.astype(np.float64)
     for dimension, segments in enumerate(dims):
         matrix = block_diagonal([dense(s, axes, widths, tables) for s in segments])
@@ -88,6 +89,11 @@ def test_equals_dense_products(
     assert found.flags.c_contiguous
     scale = max(1.0, float(np.abs(expected).max()))
     np.testing.assert_allclose(found, expected, atol=1e-4 * scale)
+    rows = rows_needed(dims, discretisation)
+    if rows is not None:
+        blocks = (values[start : min(start + 2, rows)] for start in range(0, rows, 2))
+        joined = np.concatenate(list(resize_blocks(blocks, dims, discretisation)))
+        np.testing.assert_allclose(joined, expected, atol=1e-4 * scale)
     np.testing.assert_array_equal(values, kept)
     assert all(np.array_equal(tables[key], kept_tables[key]) for key in tables)
 
@@ -119,3 +125,22 @@ def test_weights_at_full_size_are_the_control_grid(tmp_path: Path) -> None:
     model = inn.open(tiny.write(tmp_path / "a.inn", values=values)).resample("full")
     for index, name in enumerate(("w0", "b0", "w1", "b1", "w2", "b2")):
         np.testing.assert_array_equal(model.weight(index), values[f"weight/{name}"].astype(np.float32))
+
+
+def test_rows_that_stand_alone_are_counted() -> None:
+    axes = [Axis(8, "selection", "none"), Axis(8, "cubic", "none")]
+    discretisation = Discretisation(axes, [3, 5], lambda quadrature: None)
+
+    def rows(*segments: Segment) -> int | None:
+        return rows_needed([segments, (Segment(None, 1, 2, None),)], discretisation)
+
+    fixed = Segment(None, 1, 4, None)
+    assert rows(fixed) == 4
+    assert rows(fixed, fixed) == 8
+    assert rows(Segment(0, 1, 1, None)) == 3
+    assert rows(Segment(0, 1, 9, None)) == 27
+    assert rows(Segment(0, 2, 1, None)) is None  # the first three of either eight
+    assert rows(Segment(0, 1, 1, None), fixed) is None
+    assert rows(Segment(0, 1, 1, 0)) is None  # integrated over
+    assert rows(Segment(1, 1, 1, None)) is None  # interpolated
+    assert rows_needed([], discretisation) is None
