@@ -41,6 +41,11 @@ class Model:
         """The preset's name, or the size as a number."""
         return self.plan.preset or f"{self.plan.size:g}"
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether the measured curve says that this size still stands in for the original network."""
+        return self.size >= float(self.bundle.manifest.curve.get("safe_from", 0.0))
+
     @cached_property
     def parameters(self) -> int:
         """Number of weights and biases."""

@@ -507,3 +507,32 @@ def test_without_the_exporter_its_commands_are_lacking(bundle: Path) -> None:
     lacking = run("export", "a.onnx")
     assert (lacking.returncode, lacking.stderr.count("\n")) == (2, 1)
     assert "inn export: error: needs the exporter: pip install 'innlite[export]'" in lacking.stderr
+
+
+def _with_curve(path: Path, safe_from: float) -> Path:
+    document = tiny.manifest()
+    for size, agreement in zip(document["sizes"], (0.4, 1.0)):
+        size["measured"] = {"agreement": agreement}
+    document["curve"] = {"metrics": ["agreement"], "n": 10, "safe_from": safe_from}
+    return tiny.write(path, document)
+
+
+def test_sizes_below_the_safe_range_warn_or_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, output = _with_curve(tmp_path / "a.inn", 1.0), tmp_path / "a.ms"
+    assert main(["resample", str(bundle), "--size", "small", "-o", str(output), "--strict"]) == 2
+    assert "measured to collapse below size 1" in capsys.readouterr().err
+    assert not output.exists()
+    assert main(["resample", str(bundle), "--size", "small", "-o", str(output)]) == 0
+    assert "warning: size 0.5" in capsys.readouterr().err
+    assert main(["resample", str(bundle), "--size", "full", "-o", str(output), "--strict"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_the_curve_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    bundle, picture = _with_curve(tmp_path / "a.inn", 1.0), tmp_path / "curve.png"
+    assert main(["info", str(bundle), "--plot", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "from size 1 up" in capsys.readouterr().out

@@ -30,6 +30,9 @@ def register(subparsers: Any) -> None:
     """Add the runtime's commands to the parser."""
     info = _command(subparsers, "info", _info, "show what a bundle holds and its measured curve")
     info.add_argument("--json", action="store_true", help="print as JSON")
+    info.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw the curve (needs matplotlib: innlite[plot])"
+    )
 
     verify = _command(
         subparsers, "verify", _verify, "check every tensor, and the engine's outputs at every size"
@@ -41,6 +44,11 @@ def register(subparsers: Any) -> None:
     resample.add_argument("--size", required=True, help=_SIZE_HELP)
     resample.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE.ms", help="the .ms file to write"
+    )
+    resample.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse sizes at which the network has been measured to collapse",
     )
     resample.add_argument("--json", action="store_true", help="print a summary as JSON")
 
@@ -100,6 +108,10 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
 # ---------------------------------------------------------------------- info
 def _info(options: argparse.Namespace) -> None:
     summary = describe(open_bundle(options.bundle))
+    if options.plot:
+        from .plot import plot_curve
+
+        write_atomically(options.plot, plot_curve(summary))
     print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
 
 
@@ -153,7 +165,7 @@ def _self_check(bundle: Bundle, size: Size, options: argparse.Namespace) -> Iter
 # ---------------------------------------------------------------------- resample
 def _resample(options: argparse.Namespace) -> None:
     bundle = open_bundle(options.bundle)
-    model = _model(bundle, options.size)
+    model = _model(bundle, options.size, options.strict)
     written = model.save(options.output)
     summary = {
         "output": str(options.output),
@@ -173,14 +185,20 @@ def _resample(options: argparse.Namespace) -> None:
         )
 
 
-def _model(bundle: Bundle, size: str) -> Model:
-    """The network at a size; says so where that is not the size asked for."""
+def _model(bundle: Bundle, size: str, strict: bool = False) -> Model:
+    """The network at a size; says so where that is not the size asked for, or not a good one."""
     model = bundle.resample(size.strip())
     if model.size < model.plan.requested:
         print(
             f"size {model.plan.requested:g} is not calibrated; using {model.size:g}, the next below",
             file=sys.stderr,
         )
+    if not model.is_safe:
+        safe = bundle.manifest.curve["safe_from"]
+        text = f"size {model.size:g}: the network was measured to collapse below size {safe:g} (inn info)"
+        if strict:
+            raise UsageError(text)
+        print(f"warning: {text}", file=sys.stderr)
     return model
 
 

@@ -47,6 +47,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "quadrature": ", ".join(rules),
         "align": manifest.align,
         "n": manifest.curve.get("n"),
+        "safe_from": manifest.curve.get("safe_from"),
         "sizes": sizes,
     }
 
@@ -75,6 +76,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     )
     if summary["n"]:
         facts.append(("measured", f"on {summary['n']} images"))
+    if summary["safe_from"]:
+        facts.append(("safe", f"from size {summary['safe_from']:g} up"))
     lines = [f"{key:<10}{value}" for key, value in facts]
     return "\n".join([summary["name"], *lines, "", _curve(summary["sizes"])])
 
