@@ -27,6 +27,8 @@ from .structure import Channels
 BATCH = 64
 PEAK_RATE = 1e-3
 TEMPERATURE = 2.0
+JUDGED = 512
+"""Images by which a distilled size must beat the calibrated one."""
 
 
 def distill(
@@ -58,9 +60,12 @@ def distill(
         share = (1 - size) / missing
         student = _Student(graph, channels, axes, calibrated)
         steps = max(1, round(seen * share) // BATCH)
+        judged = slice(0, JUDGED)
+        before = student.error(images, targets, judged)
         for step in _train(student, graph, images, targets, steps, seed):
             progress(done + share * (step + 1) / steps)
-        student.write_back(table_storage(storage))
+        if student.error(images, targets, judged) < before:  # a short run may end worse than it began
+            student.write_back(table_storage(storage))
         done += share
 
 
@@ -83,9 +88,7 @@ def _train(
         while len(order) < BATCH:
             order = np.concatenate([order, random.permutation(count)])
         batch, order = order[:BATCH], order[BATCH:]
-        inputs = [tensor(images[name][batch]) for name in graph.inputs]
-        wanted = [tensor(targets[name][batch]) for name in graph.outputs]
-        _, gradients = gradient(inputs, wanted)
+        _, gradients = gradient(*student.batch(images, targets, batch))
         optimizer(gradients)
         yield step
 
@@ -175,6 +178,21 @@ class _Student:
             else:
                 total = total + ops().mean((output - target) ** 2) / ops().mean(target**2)
         return total
+
+    def batch(
+        self, images: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray], chosen: slice | np.ndarray
+    ) -> tuple[list[Any], list[Any]]:
+        """Some images and their targets as tensors, in the network's order."""
+        return (
+            [tensor(images[name][chosen]) for name in self._graph.inputs],
+            [tensor(targets[name][chosen]) for name in self._graph.outputs],
+        )
+
+    def error(
+        self, images: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray], chosen: slice
+    ) -> float:
+        """The loss over some images."""
+        return float(self.loss(*self.batch(images, targets, chosen)).asnumpy())
 
     def write_back(self, storage: str) -> None:
         """Put what was learned into the calibrated size, rounded as it will be stored."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import fashion_mnist
+import numpy as np
 import pytest
 from onnx import ModelProto
 
@@ -58,3 +60,13 @@ def export_network(tmp_path: Path) -> Callable[..., Bundle]:
         return export(model, path, data, sizes=sizes, quadrature=quadrature, storage="float32")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def train() -> np.ndarray:
+    """320 images of Fashion-MNIST's training set, (320, 1, 28, 28)."""
+    try:
+        found, _ = fashion_mnist.load("train")
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    return found[np.sort(np.random.default_rng(0).permutation(len(found))[:320])]

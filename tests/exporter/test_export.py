@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+import fashion_mnist
 import inn_exporter
 import inn_runtime as inn
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from inn_runtime.cli import main
+from onnx import helper
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "benchmarks" / "models" / "fashion-resnet20.onnx"
 SIZES = (0.3, 0.5, 0.7, 1.0)
-sys.path.insert(0, str(ROOT / "benchmarks"))
-fashion_mnist = pytest.importorskip("fashion_mnist")
-
-
-@pytest.fixture(scope="module")
-def train() -> np.ndarray:
-    try:
-        images, _ = fashion_mnist.load("train")
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    return images[np.sort(np.random.default_rng(0).permutation(len(images))[:320])]
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +169,16 @@ def test_the_command_writes_a_bundle_or_says_why_not(
     (tmp_path / "images.npz").write_bytes(b"PK nonsense")
     assert main(["export", str(MODEL), *arguments]) == 2
     assert "not an .npz file" in capsys.readouterr().err
+
+
+def test_unsupported_nodes_are_listed_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [helper.make_node(op, ["x"], [op], name=f"my {op}") for op in ("Sin", "Cos")]
+    outputs = [helper.make_tensor_value_info(op, 1, [1, 3]) for op in ("Sin", "Cos")]
+    inputs = [helper.make_tensor_value_info("x", 1, [1, 3])]
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "a.onnx")
+    arguments = ["--calibrate", "none.npz", "-o", str(tmp_path / "a.inn")]
+    assert main(["export", str(tmp_path / "a.onnx"), *arguments]) == 2
+    first, *others = capsys.readouterr().err.splitlines()
+    assert "2 nodes cannot be imported" in first
+    assert [line.split(":")[0].strip() for line in others] == ["my Sin", "my Cos"]

@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = next((a for a in arguments if not a.startswith("-")), None)
     name = f"inn {command}" if command else "inn"
+    if hasattr(sys.stdout, "reconfigure"):  # a name that the terminal cannot show must not end in a traceback
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _run(command, arguments)
     except InnError as error:
@@ -69,8 +71,15 @@ def _run(command: str | None, arguments: Sequence[str]) -> None:
 
 
 def _fail(name: str, message: str, code: int) -> int:
-    """Print an error on one line, whatever a file name or a library put into it."""
-    print(f"{name}: error: {' '.join(message.splitlines())}", file=sys.stderr)
+    """Print an error on one line, whatever a file name or a library put into it.
+
+    Only a list, whose entries the exporter indents by two blanks, takes more.
+    """
+    lines = [
+        "".join(c if c.isprintable() else " " if c == "\n" else ascii(c)[1:-1] for c in line)
+        for line in message.split("\n  ")
+    ]
+    print(f"{name}: error: " + "\n  ".join(lines), file=sys.stderr)
     return code
 
 

@@ -1,0 +1,55 @@
+"""Distillation brings a resized network closer to the original, and stores what it learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inn_exporter import forward
+from inn_exporter.assemble import round_constants
+from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.distill import distill
+from inn_exporter.folding import fold
+from inn_exporter.importers import import_onnx
+from inn_exporter.nodes import axis_for, order_channels
+from inn_exporter.structure import analyse
+from inn_runtime.axes import round_width
+from inn_runtime.resample import Discretisation, resize
+from scipy.special import log_softmax, softmax
+
+MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, train: np.ndarray) -> None:
+    graph = fold(import_onnx(MODEL))
+    channels = analyse(graph)
+    inputs = {"x": train}
+    graph = round_constants(order_channels(graph, channels, "nested", inputs), "float16")
+    before = {name: values.copy() for name, values in graph.constants.items()}
+    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+    size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=refit)
+    Calibration(graph, channels, axes).run([size], inputs)
+    target = forward.run(graph, inputs)[graph.outputs[0]]
+
+    def error() -> float:
+        """Mean divergence of the class scores."""
+        output = forward.run(graph, inputs, size.constants)[graph.outputs[0]]
+        return -float(np.mean(np.sum(softmax(target / 2, 1) * log_softmax(output / 2, 1), 1)))
+
+    calibrated = error()
+    distill(graph, channels, axes, {0.3: size}, inputs, seen=64 * 40, storage="float16", seed=0)
+    assert error() < calibrated
+    for name, values in before.items():
+        assert np.array_equal(graph.constants[name], values)
+    learned = [name for name in size.changed if graph.constants[name].ndim > 1]
+    assert bool(learned) == refit
+    # What is stored gives the network that was measured.
+    discretisation = Discretisation(axes, size.widths, lambda index: size.tables[index].read())
+    for name, values in size.constants.items():
+        if name in size.changed:
+            stored = size.changed[name].read()
+        else:
+            stored = resize(graph.constants[name], channels.dims[name], discretisation)
+        assert np.array_equal(stored, values), name
