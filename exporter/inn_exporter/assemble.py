@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from inn_runtime.axes import Axis
 from inn_runtime.bundle import METADATA_KEY, SOURCE_KEY, Bundle, MemoryStore, digest
-from inn_runtime.manifest import FORMAT_VERSION, Dimension, parse
+from inn_runtime.manifest import Dimension
+from inn_runtime.manifest_parser import FORMAT_VERSION, parse
 from safetensors.numpy import save
 
 from .calibrate import CalibratedSize

@@ -15,10 +15,7 @@ from inn_runtime.manifest import Dimension, Expression
 
 from . import expressions
 from .graph import Graph, Node
-from .primitives import PRIMITIVES, RELU, RELU6
-
-NHWC = (0, 2, 3, 1)
-NCHW = (0, 3, 1, 2)
+from .primitives import NCHW, NHWC, PRIMITIVES, RELU, RELU6
 
 
 @dataclass

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+NHWC = (0, 2, 3, 1)
+NCHW = (0, 3, 1, 2)
+"""Permutations between the source model's layout of images and the engine's."""
+
 FORMAT_NHWC = 1
 PAD_EXPLICIT = 0
 REDUCE_MEAN = 0

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 
 from .errors import BundleError, UsageError
 from .fields import shown
-from .manifest import Manifest, parse
+from .manifest import Manifest
+from .manifest_parser import parse
 from .plan import make_plan
 
 if TYPE_CHECKING:

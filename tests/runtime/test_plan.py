@@ -12,7 +12,8 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from inn_runtime.axes import round_width
-from inn_runtime.manifest import Manifest, parse
+from inn_runtime.manifest import Manifest
+from inn_runtime.manifest_parser import parse
 from inn_runtime.plan import make_plan
 
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..backend import ops
 from ..graph import Node
-from ..lowering import NHWC
-from ..primitives import HARD_TANH, LEAKY_RELU, RELU, RELU6, SIGMOID
+from ..primitives import HARD_TANH, LEAKY_RELU, NHWC, RELU, RELU6, SIGMOID
 from ..structure import Structure
 from .base import Operator
 from .registry import imports, register

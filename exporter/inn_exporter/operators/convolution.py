@@ -11,8 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from .. import expressions
 from ..backend import ops
 from ..graph import Node
-from ..lowering import NHWC
-from ..primitives import FORMAT_NHWC, PAD_EXPLICIT
+from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
 from ..structure import Structure, fixed
 from .base import Operator
 from .registry import imports, register

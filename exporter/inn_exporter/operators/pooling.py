@@ -9,8 +9,7 @@ import numpy as np
 
 from ..backend import ops, tensor
 from ..graph import Node
-from ..lowering import NHWC
-from ..primitives import FORMAT_NHWC, PAD_EXPLICIT, REDUCE_MEAN, ROUND_FLOOR
+from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT, REDUCE_MEAN, ROUND_FLOOR
 from ..structure import Structure, fixed
 from .base import Operator
 from .registry import imports, register

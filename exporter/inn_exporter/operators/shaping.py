@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backend import ops
 from ..graph import Node
-from ..lowering import NCHW
+from ..primitives import NCHW
 from ..structure import Structure
 from .base import Operator
 from .registry import imports, register
