@@ -32,3 +32,6 @@ if [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
   .venv/bin/python -m pip install -q -e '.[dev]'
   echo "$stamp" >.venv/stamp
 fi
+
+# Fetch MindSpore Lite and compile the interface to it now (cached), so that nothing later needs the network.
+.venv/bin/python -c 'from inn_runtime.engine import load_engine; load_engine("native")'
