@@ -34,7 +34,9 @@ EFFORTS = ("fast", "refit", "distill")
 LARGEST_REFIT = 0.5
 """Larger sizes gain little from refitted kernels, and these must be stored."""
 
-_DEFAULT_ORDER = {"calibrated": "nested", "trapezoid": "smooth", "none": "l1"}
+_ORDERS = {"calibrated": ORDERS, "trapezoid": ("smooth",), "none": ("l1", "nested")}
+"""Orders that go with each quadrature, the default first."""
+
 _MOST_HELD_OUT = 2000
 
 
@@ -100,7 +102,7 @@ def export(
         if value < least:
             raise UsageError(f"{name}: expected at least {least}, found {value}")
     if order is None:
-        order = _DEFAULT_ORDER[quadrature]
+        order = _ORDERS[quadrature][0]
     graph = fold(import_onnx(model, input_shapes))
     samples = load_samples(data, graph, fewest=FEWEST_IMAGES)
     held_out = None if evaluate is None else load_samples(evaluate, graph)
@@ -166,6 +168,9 @@ def _check_arguments(
     ):
         if value not in options:
             raise UsageError(f"{name}: expected one of {', '.join(filter(None, options))}, found {value!r}")
+    if order is not None and order not in _ORDERS[quadrature]:
+        fitting = " or ".join(_ORDERS[quadrature])
+        raise UsageError(f"order: expected {fitting} for {quadrature} quadrature, found {order!r}")
     for size in sizes:
         if not 0.0 < size <= 1.0:
             raise UsageError(f"sizes: expected numbers in (0, 1], found {size!r}")

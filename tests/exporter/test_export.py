@@ -132,6 +132,8 @@ def test_unusable_calibration_data_is_refused(data: Any, message: str, tmp_path:
         ({"sizes": (0.5, 1.5)}, r"sizes: expected numbers in \(0, 1\], found 1.5"),
         ({"storage": "int3"}, "storage: expected one of float32, float16, int8"),
         ({"quadrature": "magic"}, "quadrature: expected one of"),
+        ({"quadrature": "trapezoid", "order": "nested"}, "order: expected smooth for trapezoid"),
+        ({"quadrature": "none", "order": "smooth"}, "order: expected l1 or nested for none"),
         ({"effort": "none"}, "effort: expected one of"),
         ({"align": 0}, "align: expected at least 1, found 0"),
         ({"images": 3}, "images: expected at least 16"),
