@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
 from typing import Any
@@ -35,22 +35,21 @@ class Draft:
 
     def bundle(self, label: str) -> Bundle:
         """The bundle as the runtime sees it."""
-        self.manifest["digests"] = {key: digest(array) for key, array in sorted(self.tensors.items())}
         return Bundle(parse(json.loads(self._json()), label), MemoryStore(self.tensors), label)
 
     def to_bytes(self) -> bytes:
         """The `.inn` file."""
-        self.manifest["digests"] = {key: digest(array) for key, array in sorted(self.tensors.items())}
         return save(self.tensors, {METADATA_KEY: self._json()})
 
     def _json(self) -> str:
-        return json.dumps(self.manifest, separators=(",", ":"), allow_nan=False)
+        digests = {key: digest(array) for key, array in sorted(self.tensors.items())}
+        return json.dumps({**self.manifest, "digests": digests}, separators=(",", ":"), allow_nan=False)
 
 
 def round_constants(graph: Graph, storage: str) -> Graph:
     """The graph with its constants rounded as they will be stored."""
     constants = {name: store(values, storage).read() for name, values in graph.constants.items()}
-    return Graph(graph.name, graph.inputs, graph.outputs, graph.nodes, constants, graph.shapes)
+    return replace(graph, constants=constants)
 
 
 def assemble(

@@ -14,11 +14,10 @@ full network's activations are shared by them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable
 
 import numpy as np
-import scipy.linalg
 from inn_runtime.axes import Axis, prior
 from inn_runtime.manifest import Dimension, Segment
 from inn_runtime.resample import Discretisation, resize
@@ -27,7 +26,7 @@ from . import forward
 from .graph import Graph, Node
 from .operators import operator
 from .refit import refit_step
-from .statistics import Moments
+from .statistics import Moments, ridge_solution
 from .storage import Stored, store, table_storage
 from .structure import Channels
 
@@ -52,6 +51,14 @@ class CalibratedSize:
     tables: dict[int, Stored] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     changed: dict[str, Stored] = field(default_factory=dict)
+
+    def discretisation(self, axes: Sequence[Axis]) -> Discretisation:
+        """The size as far as its tables are known."""
+
+        def table(index: int) -> np.ndarray | None:
+            return self.tables[index].read() if index in self.tables else None
+
+        return Discretisation(axes, self.widths, table)
 
 
 class Calibration:
@@ -80,9 +87,6 @@ class Calibration:
         self.ridge = ridge
         self._moments = Moments(graph, channels)
         self._readers = graph.consumers()
-        self._quadratures: dict[str, list[int]] = {}
-        for index, (key, _) in enumerate(channels.quadratures):
-            self._quadratures.setdefault(key.tensor, []).append(index)
 
     def run(
         self,
@@ -103,7 +107,7 @@ class Calibration:
         for done, node in enumerate(forward.walk(self.graph, full, step)):
             for size, resized in zip(sizes, activations):
                 resized[node.output] = self._calibrate_node(size, node, full, resized)
-                for index in self._quadratures.get(node.output, ()):
+                for index in self.channels.quadratures_of.get(node.output, ()):
                     size.tables[index] = self._table(size, index, full, resized)
             for resized in activations:  # drop what the full network's walk has dropped
                 for name in [name for name in resized if name not in full]:
@@ -118,7 +122,7 @@ class Calibration:
         full: Mapping[str, np.ndarray],
         resized: Mapping[str, np.ndarray],
     ) -> np.ndarray:
-        discretisation = self._discretisation(size)
+        discretisation = size.discretisation(self.axes)
         for name in self.graph.constant_inputs(node):
             if name not in size.constants:
                 size.constants[name] = resize(
@@ -175,20 +179,11 @@ class Calibration:
         start = prior(self.axes[group], size.widths[group])
         return store(solve(*moments, start, self.ridge) - start, self.storage, channel=1)
 
-    def _discretisation(self, size: CalibratedSize) -> Discretisation:
-        def table(index: int) -> np.ndarray | None:
-            return size.tables[index].read() if index in size.tables else None
-
-        return Discretisation(self.axes, size.widths, table)
-
 
 def solve(cross: np.ndarray, gram: np.ndarray, start: np.ndarray, ridge: float = RIDGE) -> np.ndarray:
     """B, (N, n), from C (N, n), G (n, n) and the prior B0 (N, n); float64."""
-    level = float(np.mean(np.diagonal(gram)))
-    if level <= 0.0:  # a tensor that is zero everywhere says nothing
-        return start
-    regular = gram + ridge * level * np.eye(len(gram))
-    return start + scipy.linalg.solve(regular, (cross - start @ gram).T, assume_a="pos").T
+    correction = ridge_solution(gram, cross - start @ gram, ridge)
+    return start if correction is None else start + correction
 
 
 def graph_with_early_shortcuts(graph: Graph) -> Graph:
@@ -211,4 +206,4 @@ def graph_with_early_shortcuts(graph: Graph) -> Graph:
         waiting.remove(node)
         nodes.append(node)
         ready.update(node.outputs)
-    return Graph(graph.name, graph.inputs, graph.outputs, nodes, graph.constants, graph.shapes)
+    return replace(graph, nodes=nodes)

@@ -202,7 +202,7 @@ class _Student:
         for name, parameter in self._trained.items():
             size.changed[name] = store(parameter.asnumpy(), storage)
             size.constants[name] = size.changed[name].read()
-        discretisation = Discretisation(self._axes, size.widths, lambda index: size.tables[index].read())
+        discretisation = size.discretisation(self._axes)
         for name in self._sampled:
             size.constants[name] = resize(
                 self._graph.constants[name], self._channels.dims[name], discretisation

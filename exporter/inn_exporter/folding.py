@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .graph import Graph, Node
@@ -38,7 +40,7 @@ def fold(graph: Graph) -> Graph:
         if len(consumers.get(node.output, ())) == 1 and node.output not in graph.outputs:
             layers[node.output] = place
     rounded = {name: value.astype(np.float32) for name, value in constants.items()}
-    result = Graph(graph.name, graph.inputs, graph.outputs, nodes, rounded, graph.shapes)
+    result = replace(graph, nodes=nodes, constants=rounded)
     result.drop_unused_constants()
     return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
@@ -48,7 +48,7 @@ def permute(graph: Graph, channels: Channels, orders: list[np.ndarray]) -> Graph
         for axis, dimension in enumerate(channels.dims[name]):
             values = np.take(values, _positions(dimension, channels.sizes, orders), axis)
         constants[name] = np.ascontiguousarray(values)
-    return Graph(graph.name, graph.inputs, graph.outputs, graph.nodes, constants, graph.shapes)
+    return replace(graph, constants=constants)
 
 
 def _positions(dimension: Dimension, sizes: list[int], orders: list[np.ndarray]) -> np.ndarray:
@@ -92,11 +92,11 @@ def consumers(
     nodes = forward.walk(graph, activations, lambda n: forward.run_node(n, activations, graph.constants))
     for done, node in enumerate(nodes):
         progress((done + 1) / len(graph.nodes))
-        for index, (key, group) in enumerate(channels.quadratures):
-            if key.tensor == node.output:
-                values = activations[node.output]
-                _, gram = moments(values, values, key, channels.sizes)
-                result[group].append(Consumer(gram, kernels[index]))
+        for index in channels.quadratures_of.get(node.output, ()):
+            key, group = channels.quadratures[index]
+            values = activations[node.output]
+            _, gram = moments(values, values, key, channels.sizes)
+            result[group].append(Consumer(gram, kernels[index]))
     return result
 
 

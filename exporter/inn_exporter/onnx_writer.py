@@ -19,13 +19,6 @@ from .operators import OPERATORS, operator
 OPSET, IR_VERSION = 17, 8
 
 
-def to_onnx(graph: Graph, constants: Mapping[str, np.ndarray] | None = None) -> ModelProto:
-    """The network as ONNX with an open batch; ``constants`` replaces the graph's own."""
-    values = graph.constants if constants is None else constants
-    initializers = [numpy_helper.from_array(np.asarray(v), name) for name, v in values.items()]
-    return _model(graph, initializers)
-
-
 def skeleton(graph: Graph, weights: Sequence[LoweredWeight]) -> bytes:
     """The network without its weights: each initializer says, as JSON in its description, how the bundle
     lays its weight out (``permutation``)."""

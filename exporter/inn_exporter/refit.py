@@ -11,17 +11,16 @@ is exact at borders too.
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 
 from .graph import Node
 from .operators import operator
-from .statistics import CHUNK
+from .statistics import CHUNK, ridge_solution
 
 RIDGE = 0.01
 
 
 def refit_step(node: Node, x: np.ndarray, error: np.ndarray, ridge: float = RIDGE) -> np.ndarray | None:
-    """The step W' - W0, shaped like W; None where the operator has no patches.
+    """The step W' - W0, shaped like W; None where the operator has no patches, or they are zero.
 
     Parameters
     ----------
@@ -48,8 +47,5 @@ def refit_step(node: Node, x: np.ndarray, error: np.ndarray, ridge: float = RIDG
     gram, cross, mean_u, mean_e = (total / count for total in sums)
     gram = gram - np.outer(mean_u, mean_u)
     cross = cross - np.outer(mean_e, mean_u)
-    level = float(np.mean(np.diagonal(gram)))
-    if level <= 0.0:
-        return None
-    regular = gram + ridge * level * np.eye(len(gram))
-    return scipy.linalg.solve(regular, cross.T, assume_a="pos").T.astype(np.float32)
+    step = ridge_solution(gram, cross, ridge)
+    return None if step is None else step.astype(np.float32)

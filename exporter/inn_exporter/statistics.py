@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.linalg
 
 from .graph import Graph
 from .structure import Channels, QuadratureKey
@@ -39,8 +40,9 @@ def second_moments(
     x are the tensor's channels in the full network, x' those in the resized one, over all images and
     positions. Not centred: a mean moved into the bias would be wrong where a consumer pads with zeros.
     """
-    n = widths[channels.group_of(key)]
-    cross, gram, count = np.zeros((channels.sizes[channels.group_of(key)], n)), np.zeros((n, n)), 0
+    group = channels.group_of(key)
+    n = widths[group]
+    cross, gram, count = np.zeros((channels.sizes[group], n)), np.zeros((n, n)), 0
     pairs = zip(
         channel_rows(full, channels, key, channels.sizes), channel_rows(resized, channels, key, widths)
     )
@@ -49,6 +51,14 @@ def second_moments(
         gram += y @ y.T
         count += y.shape[1]
     return cross / count, gram / count
+
+
+def ridge_solution(gram: np.ndarray, cross: np.ndarray, ridge: float) -> np.ndarray | None:
+    """cross · (gram + ridge · mean(diag gram) · I)⁻¹ in float64; None where the gram is zero."""
+    level = float(np.mean(np.diagonal(gram)))
+    if level <= 0.0:
+        return None
+    return scipy.linalg.solve(gram + ridge * level * np.eye(len(gram)), cross.T, assume_a="pos").T
 
 
 class Moments:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from inn_runtime.manifest import Dimension, Segment
 
@@ -197,6 +198,14 @@ class Channels:
     def group_of(self, key: QuadratureKey) -> int:
         """The group that a quadrature integrates over."""
         return dict(self.quadratures)[key]
+
+    @cached_property
+    def quadratures_of(self) -> dict[str, list[int]]:
+        """Tensor → the quadratures over its stretches."""
+        result: dict[str, list[int]] = {}
+        for index, (key, _) in enumerate(self.quadratures):
+            result.setdefault(key.tensor, []).append(index)
+        return result
 
 
 def analyse(graph: Graph, keep: Callable[[str], bool] = lambda name: False) -> Channels:
