@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from .calibrate import CalibratedSize
 from .graph import Graph
 from .lowering import LoweredGraph
-from .storage import store, table_storage
+from .storage import Stored, store
 from .structure import Channels
 
 PRESETS = {"tiny": 0.25, "small": 0.5, "medium": 0.7, "large": 0.85, "full": 1.0}
@@ -65,8 +65,12 @@ def assemble(
     labels: Sequence[str],
     preprocessing: Mapping[str, Any],
     seed: int,
+    schedule: str = "uniform",
 ) -> Draft:
-    """A bundle without its measured curve and self-check; ``sizes`` maps each size below 1 to its data."""
+    """A bundle without its measured curve and self-check; ``sizes`` maps each size below 1 to its data.
+
+    ``schedule`` is the cost by which the widths of the sizes were chosen; see `SCHEDULES`.
+    """
     draft = Draft(
         {
             "format_version": FORMAT_VERSION,
@@ -110,6 +114,7 @@ def assemble(
             "nodes": lowered.nodes,
             "macs": lowered.macs,
             "align": align,
+            "schedule": schedule,
             "sizes": [],
             "presets": PRESETS,
             "curve": {},
@@ -143,16 +148,15 @@ def _size(
     overrides: dict[str, str] = {}
     tables: dict[str, str] = {}
 
-    def override(index: int) -> None:
+    def override(index: int, stored: Stored) -> None:
         weight = lowered.weights[index]
         key = overrides[str(index)] = f"override/{weight.name}@{size:g}"
-        values = calibrated.constants[weight.name].transpose(weight.permutation)
-        store(values, table_storage(storage), weight.permutation.index(0)).add_to(draft.tensors, key)
+        stored.transpose(weight.permutation).add_to(draft.tensors, key)
 
     consumers: dict[int, list[int]] = {}
     for index, weight in enumerate(lowered.weights):
         if weight.name in calibrated.changed:
-            override(index)
+            override(index, calibrated.changed[weight.name])
         else:
             for quadrature in _quadratures(weight.dims):
                 consumers.setdefault(quadrature, []).append(index)
@@ -160,12 +164,14 @@ def _size(
         table = calibrated.tables.get(quadrature)
         if table is None:
             continue
+        # Calibration took a finished weight for the product of grid and table: it may not move much.
+        kind = "float32" if storage == "float32" else "int8"
         weights = [lowered.weights[i] for i in indices]
-        finished = sum(calibrated.constants[w.name].size for w in weights)
+        finished = sum(calibrated.constants[w.name].size for w in weights) * np.dtype(kind).itemsize
         alone = all(len(_quadratures(w.dims)) == 1 for w in weights)
-        if alone and finished < table.values.size:
-            for index in indices:
-                override(index)
+        if alone and finished < table.nbytes:
+            for index, weight in zip(indices, weights):
+                override(index, store(calibrated.constants[weight.name], kind))
         else:
             key = tables[str(quadrature)] = f"table/{quadrature}@{size:g}"
             table.add_to(draft.tensors, key)

@@ -1,51 +1,115 @@
-"""How values are stored: float32, float16, or int8 with a float32 scale per channel."""
+"""How values are stored: float32, float16, or integers with a float32 scale per channel."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from inn_runtime.bundle import SCALE_SUFFIX
+from inn_runtime.packed import LEAST, packed_length
 
 STORAGES = ("float32", "float16", "int8")
+"""Of control grids; calibration data may also be int6 or int4."""
+_BITS = {"int8": 8, "int6": 6, "int4": 4}
+_CLIPS = tuple(np.linspace(1.0, 0.6, 9, dtype=np.float32))
+"""Where the range of packed integers may end, relative to a channel's largest value."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Values as they lie in the bundle; ``scale`` broadcasts over them where they are int8."""
+    """Values as they lie in the bundle; ``scale`` broadcasts over them where they are integers.
+
+    Attributes
+    ----------
+    values : int8 also where they have fewer bits: these are packed when added to a bundle
+    scale : float32, as many dimensions
+    bits : of each integer, where these are packed
+    """
 
     values: np.ndarray
     scale: np.ndarray | None = None
+    bits: int | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in the bundle, without the scale's."""
+        return self.values.nbytes if self.bits is None else packed_length(self.values.size, self.bits)
 
     def read(self) -> np.ndarray:
         """What the runtime will read, float32."""
         values = self.values.astype(np.float32)
         return values if self.scale is None else values * self.scale
 
+    def transpose(self, permutation: Sequence[int]) -> Stored:
+        """The same values with their dimensions permuted."""
+        scale = None if self.scale is None else _c_order(self.scale.transpose(permutation))
+        return Stored(_c_order(self.values.transpose(permutation)), scale, self.bits)
+
     def add_to(self, tensors: dict[str, np.ndarray], key: str) -> None:
         """Add to a bundle's tensors."""
-        tensors[key] = self.values
+        tensors[key] = self.values if self.bits is None else pack(self.values, self.bits)
         if self.scale is not None:
-            tensors[f"{key}.scale"] = self.scale
+            tensors[key + SCALE_SUFFIX] = self.scale
 
 
 def store(values: np.ndarray, storage: str, channel: int = 0) -> Stored:
-    """Values in a storage type; int8 has one scale per index of dimension ``channel``.
+    """Values in a storage type; integers have one scale per index of dimension ``channel``.
 
     Vectors are always float32: a bias is a few bytes, and δ is worth nothing once it is rounded. Values
-    too large for float16 stay float32.
+    too large for float16 stay float32, and too few to be packed are int8.
     """
     if values.ndim < 2 or storage == "float32":
         return Stored(np.ascontiguousarray(values, np.float32))
     if storage == "float16":
         fits = np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max
-        # C order: safetensors writes memory as it lies.
-        return Stored(np.ascontiguousarray(values, np.float16 if fits else np.float32))
+        return Stored(_c_order(values.astype(np.float16 if fits else np.float32)))
+    bits = 8 if values.size < LEAST else _BITS[storage]
+    integers, scale = _quantise(values, bits, channel)
+    return Stored(integers, scale, None if bits == 8 else bits)
+
+
+def _quantise(values: np.ndarray, bits: int, channel: int) -> tuple[np.ndarray, np.ndarray]:
+    """Integers, symmetric about 0, and their scale: packed ones have that with the least squared error."""
     others = tuple(axis for axis in range(values.ndim) if axis != channel)
-    scale = np.abs(values).max(others, keepdims=True, initial=0.0).astype(np.float32) / 127
-    scale[scale == 0] = 1.0
-    return Stored(np.ascontiguousarray(np.rint(values / scale), np.int8), scale)
+    most = (1 << bits - 1) - 1
+    largest = np.abs(values).max(others, keepdims=True, initial=0.0).astype(np.float32)
+
+    def rounded(scale: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(values / scale), -most, most)
+
+    scale = _nonzero(largest / most)
+    if bits < 8:
+        least = np.full(scale.shape, np.inf)
+        for clip in _CLIPS:
+            candidate = _nonzero(clip * largest / most)
+            error = np.square(rounded(candidate) * candidate - values).sum(others, np.float64, keepdims=True)
+            scale = np.where(error < least, candidate, scale)
+            least = np.minimum(error, least)
+    return np.ascontiguousarray(rounded(scale), np.int8), scale
+
+
+def _nonzero(scale: np.ndarray) -> np.ndarray:
+    """1 where a channel is all zeros."""
+    return np.where(scale == 0, np.float32(1), scale)
+
+
+def _c_order(values: np.ndarray) -> np.ndarray:
+    """As safetensors needs it: it writes memory as it lies."""
+    return np.ascontiguousarray(values).reshape(values.shape)
+
+
+def pack(integers: np.ndarray, bits: int) -> np.ndarray:
+    """Integers in C order as bytes, (bytes,), value i at bits i · ``bits`` and following."""
+    codes = (integers.reshape(-1, 1) + (1 << bits - 1)).astype(np.uint8)
+    return np.packbits(np.unpackbits(codes, axis=1, count=bits, bitorder="little"), bitorder="little")
 
 
 def table_storage(storage: str) -> str:
-    """Storage of calibration data beside grids stored as ``storage``: int8 costs no accuracy there."""
+    """Storage of tables, B - B0, beside grids stored as ``storage``: int8 costs no accuracy there."""
+    return "float32" if storage == "float32" else "int8"
+
+
+def kernel_storage(storage: str) -> str:
+    """Storage of kernels that belong to one size, beside grids stored as ``storage``."""
     return "float32" if storage == "float32" else "int8"

@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from .errors import BundleError, UsageError
 from .fields import shown
 from .manifest import Manifest
-from .manifest_parser import parse
+from .manifest_parser import DIGEST_LENGTH, parse
+from .packed import BITS, packed_bits, packed_length, unpack
 from .plan import make_plan
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "innlite"
 DTYPES = {"F16": "float16", "F32": "float32", "I8": "int8", "U8": "uint8"}
+INTEGERS = ("int8", "uint8")
+"""Types of values that a scale belongs to; uint8 holds packed integers."""
 SCALE_SUFFIX = ".scale"
 SOURCE_KEY = "source.onnx"
 MAX_HEADER = 16 << 20
@@ -122,11 +125,11 @@ class Bundle:
         self._store = store
         self._checked: set[str] = set()
         self._layout = store.layout()
-        _check_tensors(manifest, self._layout, source)
+        self._shapes = _check_tensors(manifest, self._layout, source)
 
     def tensor(self, key: str) -> Array:
         """Values of a bundle tensor as float32. Its first use checks digest and finiteness."""
-        shape = self._layout[key][1]
+        shape = self._shapes[key]
         values = np.empty(shape or (1,), np.float32)
         start = 0
         for block in self.blocks(key):
@@ -140,26 +143,37 @@ class Bundle:
         The first use checks digest and finiteness of the whole tensor, so an error may come after the
         last block: nothing is to be done with the values before the end.
         """
-        dtype, shape = self._layout[key]
-        count, row_bytes = (shape[0] if shape else 1), 4 * math.prod(shape[1:])
+        dtype, found = self._layout[key]
+        shape = self._shapes[key]
+        count, row = (shape[0] if shape else 1), math.prod(shape[1:])
         rows = count if rows is None else rows
-        scale = self.tensor(key + SCALE_SUFFIX) if dtype == "int8" else None
+        bits = packed_bits(found[0], count * row) if dtype == "uint8" else None
+        scale = self.tensor(key + SCALE_SUFFIX) if dtype in INTEGERS else None
         first_use = key not in self._checked
         hasher, finite = hashlib.sha256(), True
-        step = max(1, BLOCK_BYTES // row_bytes)
+        step = max(1, BLOCK_BYTES // (4 * row))
+        if bits is not None:  # blocks begin at a byte
+            whole = 8 // math.gcd(8, row * bits)
+            step = -(-step // whole) * whole
         for start in range(0, count if first_use else rows, step):
-            stored = self._store.read(key, start, min(start + step, count))
-            values = stored.astype(np.float32, copy=False)
+            stop = min(start + step, count)
+            if bits is None:
+                stored = integers = self._store.read(key, start, stop)
+            else:
+                first, end = (packed_length(n * row, bits) for n in (start, stop))
+                stored = self._store.read(key, first, end)
+                integers = unpack(stored.view(np.uint8), bits, (stop - start) * row)
+            values = integers.astype(np.float32, copy=False).reshape(stop - start, *shape[1:])
             if scale is not None:
                 with np.errstate(over="ignore"):  # the check below says it better
-                    values *= scale if len(scale) == 1 else scale[start : start + step]
+                    values *= scale if len(scale) == 1 else scale[start:stop]
             if first_use:
                 hasher.update(np.ascontiguousarray(stored).data)
                 finite = finite and bool(np.isfinite(values).all())
             if start < rows and finite:
                 yield values[: rows - start]
         if first_use:
-            self._check_digest(key, hasher.hexdigest())
+            self._check_digest(key, hasher.hexdigest()[:DIGEST_LENGTH])
             if not finite:
                 raise BundleError(f"{self.source}: tensor {key!r} holds values that are not finite")
             self._checked.add(key)
@@ -215,8 +229,8 @@ class Bundle:
 
 
 def digest(array: npt.NDArray[np.generic]) -> str:
-    """sha256 of a tensor's bytes (little endian, C order) as 64 hexadecimal digits."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    """sha256 of a tensor's bytes (little endian, C order), the first 128 bits as hexadecimal digits."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:DIGEST_LENGTH]
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -276,12 +290,19 @@ def _json(text: str, source: str) -> object:
 
 def _check_tensors(
     manifest: Manifest, layout: Mapping[str, tuple[str, tuple[int, ...]]], source: str
-) -> None:
-    """Names, dtypes and shapes of the stored tensors against the manifest, before any is read."""
+) -> dict[str, tuple[int, ...]]:
+    """Names, dtypes and shapes of the stored tensors against the manifest, before any is read.
+
+    Returns
+    -------
+    Name → shape of its values, which packed integers do not have in the file; without the source network
+    """
     expected: dict[str, tuple[int, ...]] = {}
     scales: set[str] = set()
 
     def expect(key: str, shape: tuple[int, ...]) -> None:
+        if key == SOURCE_KEY:
+            raise BundleError(f"{source}: tensor {key!r} is the source network, but is used as values")
         if expected.setdefault(key, shape) != shape:
             raise BundleError(f"{source}: tensor {key!r} is used with shapes {expected[key]} and {shape}")
 
@@ -299,34 +320,48 @@ def _check_tensors(
                 raise BundleError(f"{source}: the self-check names an unknown output {name!r}")
             expect(key, ports[name].shape)
     for key, shape in list(expected.items()):
-        if key in layout and layout[key][0] == "int8":
+        if key in layout and layout[key][0] in INTEGERS:
             scales.add(key + SCALE_SUFFIX)
             expect(key + SCALE_SUFFIX, _scale_shape(key, shape, layout, source))
-    for key, (dtype, shape) in layout.items():
-        if key == SOURCE_KEY and key not in expected:
-            if dtype != "uint8" or len(shape) != 1:
-                raise BundleError(f"{source}: tensor {key!r}: expected bytes, found {dtype} {shape}")
+    for key, (dtype, found) in layout.items():
+        if key == SOURCE_KEY:
+            if dtype != "uint8" or len(found) != 1 or found[0] == 0:
+                raise BundleError(f"{source}: tensor {key!r}: expected bytes, found {dtype} {found}")
         elif key not in expected:
             raise BundleError(f"{source}: tensor {shown(key)} is not in the manifest")
-        elif dtype == "uint8" or (dtype == "int8" and key in scales):
-            raise BundleError(f"{source}: tensor {key!r}: expected float16 or float32, found {dtype}")
-        elif shape != expected[key]:
-            raise BundleError(f"{source}: tensor {key!r}: expected shape {expected[key]}, found {shape}")
-        elif math.prod(shape) > MAX_ELEMENTS:
-            raise BundleError(
-                f"{source}: tensor {key!r}: expected at most {MAX_ELEMENTS} elements, found {shape}"
-            )
+        else:
+            if dtype in INTEGERS and key in scales:
+                raise BundleError(f"{source}: tensor {key!r}: expected float16 or float32, found {dtype}")
+            _check_shape(key, expected[key], dtype, found, source)
         if key not in manifest.digests:
             raise BundleError(f"{source}: tensor {key!r} has no digest in the manifest")
     for key in [*expected, *manifest.digests]:
         if key not in layout:
             raise BundleError(f"{source}: tensor {key!r} is missing from the file")
+    return expected
+
+
+def _check_shape(key: str, shape: tuple[int, ...], dtype: str, found: tuple[int, ...], source: str) -> None:
+    """What a tensor's values should be against how it lies in the file."""
+    count = math.prod(shape)
+    if dtype == "uint8":
+        if len(found) != 1 or packed_bits(found[0], count) is None:
+            bits = " or ".join(map(str, BITS))
+            raise BundleError(
+                f"{source}: tensor {key!r}: expected shape {shape} packed in {bits} bits, found bytes {found}"
+            )
+    elif found != shape:
+        raise BundleError(f"{source}: tensor {key!r}: expected shape {shape}, found {found}")
+    if count > MAX_ELEMENTS:
+        raise BundleError(
+            f"{source}: tensor {key!r}: expected at most {MAX_ELEMENTS} elements, found {shape}"
+        )
 
 
 def _scale_shape(
     key: str, shape: tuple[int, ...], layout: Mapping[str, tuple[str, tuple[int, ...]]], source: str
 ) -> tuple[int, ...]:
-    """The shape of an int8 tensor's scale: it must broadcast along each dimension that it does not follow."""
+    """The shape of integers' scale: it must broadcast along each dimension that it does not follow."""
     _, found = layout.get(key + SCALE_SUFFIX, ("", (1,) * len(shape)))
     if len(found) != len(shape) or any(f not in (1, s) for f, s in zip(found, shape)):
         raise BundleError(

@@ -153,6 +153,7 @@ class Manifest:
     nodes: tuple[GraphNode, ...]
     macs: Expression
     align: int
+    schedule: str
     sizes: tuple[Size, ...]
     presets: dict[str, float]
     curve: dict[str, Any]
@@ -162,3 +163,8 @@ class Manifest:
     @property
     def full_widths(self) -> tuple[int, ...]:
         return tuple(group.axis.size for group in self.groups)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether only the sizes listed can be built: they have data of their own."""
+        return any(size.tables or size.overrides for size in self.sizes)

@@ -35,6 +35,11 @@ MAX_COEFFICIENT = 1 << 31
 MAX_FACTORS = 8
 MAX_SIZES = 256
 
+DIGEST_LENGTH = 32
+"""Hexadecimal digits that are kept of a sha256."""
+SCHEDULES = ("uniform", "flops", "params", "latency")
+"""What a size's widths may be chosen by."""
+
 # Bits without the sign of what an expression's value is stored in.
 _INT32, _INT64 = 31, 63
 _ATTRIBUTE_BITS = {"byte": 7, "int": _INT32, "long": _INT64, "longs": _INT64}
@@ -209,8 +214,8 @@ def _shape(value: Field, least: int = 1) -> tuple[int, ...]:
 
 
 def _digest(value: Field) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", value.text()):
-        raise value.fail("64 hexadecimal digits")
+    if not re.fullmatch(f"[0-9a-f]{{{DIGEST_LENGTH}}}", value.text()):
+        raise value.fail(f"{DIGEST_LENGTH} hexadecimal digits")
     return value.text()
 
 
@@ -289,12 +294,15 @@ def parse(document: Any, source: str) -> Manifest:
         nodes=tuple(parser.node(n) for n in root["nodes"].list()),
         macs=macs,
         align=root["align"].integer(1, MAX_WIDTH),
+        schedule=root["schedule"].choice(SCHEDULES),
         sizes=sizes,
         presets={k: f.number(1e-6, 1.0) for k, f in root["presets"].members()},
         curve=_curve(root["curve"]),
         check_seed=root["check_seed"].integer(0, (1 << 63) - 1),
         digests={k: _digest(f) for k, f in root["digests"].members()},
     )
+    if manifest.schedule != "uniform" and not manifest.is_calibrated:
+        raise root["schedule"].fail("uniform, as no size has calibrated data")
     _check_graph(manifest, source)
     return manifest
 

@@ -44,11 +44,10 @@ def make_plan(manifest: Manifest, size: float | str) -> Plan:
     """
     requested = parse_size(manifest, size)
     preset = next((name for name, value in manifest.presets.items() if value == requested), None)
-    calibrated = any(entry.tables or entry.overrides for entry in manifest.sizes)
     smallest = manifest.sizes[0].size
-    if calibrated and requested < smallest:
+    if manifest.is_calibrated and requested < smallest:
         raise UsageError(f"size {requested:g}: the smallest size of this bundle is {smallest:g}")
-    if calibrated or requested == 1.0:
+    if manifest.is_calibrated or requested == 1.0:
         entry = max((s for s in manifest.sizes if s.size <= requested), key=lambda s: s.size)
         return Plan(entry.size, requested, preset, entry.widths, entry)
     widths = tuple(round_width(requested, group.axis.size, manifest.align) for group in manifest.groups)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
@@ -124,7 +123,12 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
         ("macs", [[1, 5]], "from 0 to 1"),
         ("digests", {}, "no digest"),
         ("digests", {"weight/w0": "\n"}, r"weight/w0: expected Unicode text without control"),
-        ("digests", {"weight/w0": "0" * 63}, "64 hexadecimal digits"),
+        ("digests", {"weight/w0": "0" * 31}, "32 hexadecimal digits"),
+        ("digests", {"weight/w0": "0" * 64}, "32 hexadecimal digits"),
+        ("digests", {"weight/w0": "A" * 32}, "32 hexadecimal digits"),
+        ("schedule", "random", "schedule: expected one of uniform, flops, params, latency, found 'random'"),
+        ("schedule", None, "schedule: expected one of uniform"),
+        ("schedule", ["flops"], "schedule: expected one of uniform"),
         ("name", "a\x1b[31m", "without control characters"),
         ("name", "a\0", "without control characters"),
         ("labels.0", "\u202eb", "without control characters"),
@@ -212,10 +216,23 @@ def test_the_source_is_no_weight(tmp_path: Path) -> None:
     document, values = tiny.manifest(), tiny.tensors()
     document["sizes"][0]["overrides"]["3"] = "source.onnx"
     del values["override/b1@0.5"]
-    for length in (3, 50):
-        values["source.onnx"] = np.ones(length, np.uint8)
-        with pytest.raises(inn.BundleError, match=r"source.onnx.*expected float16 or float32, found uint8"):
+    for dtype in (np.uint8, np.float32):
+        values["source.onnx"] = np.ones(3, dtype)
+        with pytest.raises(inn.BundleError, match=r"source.onnx' is the source network, but is used as val"):
             inn.open(tiny.write(tmp_path / "a.inn", document, values))
+
+
+@pytest.mark.parametrize(
+    "source", [np.zeros(0, np.uint8), np.zeros((1, 2), np.uint8), np.uint8(1), np.zeros(4, np.int8)]
+)
+def test_the_source_is_some_bytes(tmp_path: Path, source: np.ndarray) -> None:
+    values = {**tiny.tensors(), "source.onnx": np.asarray(source)}
+    with pytest.raises(inn.BundleError, match=r"source.onnx': expected bytes, found u?int8 \("):
+        inn.open(tiny.write(tmp_path / "a.inn", values=values))
+    values["source.onnx"] = np.frombuffer(b"graph", np.uint8)
+    bundle = inn.open(tiny.write(tmp_path / "a.inn", values=values))
+    assert bundle.source_model() == b"graph"
+    assert "source.onnx" in list(bundle.verify())
 
 
 def test_only_a_scale_must_be_float(tmp_path: Path) -> None:
@@ -333,11 +350,11 @@ def test_rows_that_a_size_does_not_need_are_checked_too(
     np.testing.assert_array_equal(bundle.tensor("weight/w0"), values["weight/w0"].astype(np.float32))
     for bad, message in ((np.float16(np.nan), "not finite"), (np.float16(7), "damaged")):
         document = tiny.manifest()
-        document["digests"] = {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in values.items()}
+        document["digests"] = {k: tiny.digest(v) for k, v in values.items()}
         changed = {**values, "weight/w0": values["weight/w0"].copy()}
         changed["weight/w0"][-1, -1, -1, -1] = bad
         if message == "not finite":
-            document["digests"]["weight/w0"] = hashlib.sha256(changed["weight/w0"].tobytes()).hexdigest()
+            document["digests"]["weight/w0"] = tiny.digest(changed["weight/w0"])
         bundle = inn.open(tiny.write(tmp_path / "b.inn", document, changed))
         for _ in range(2):  # also when it is used again
             with pytest.raises(inn.BundleError, match=message):

@@ -91,6 +91,13 @@ def test_info(cli: Run, bundle: Path) -> None:
     assert table[2].split() == ["full", "1", "611", "0.02", "-"]
 
 
+def test_info_says_what_widths_were_chosen_by(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    assert "schedule" not in cli("info", bundle)[1]
+    path = tiny.write(tmp_path / "b.inn", {**tiny.manifest(), "schedule": "flops"})
+    assert "schedule  each size takes the FLOPs of that uniform width" in cli("info", path)[1]
+    assert json.loads(cli("info", path, "--json")[1])["schedule"] == "flops"
+
+
 def test_info_as_json(cli: Run, bundle: Path) -> None:
     code, output, _ = cli("info", bundle, "--json")
     found = json.loads(output)

@@ -260,8 +260,9 @@ print(size, peak)
 """
 
 
-def test_peak_memory_while_resampling(tmp_path: Path) -> None:
-    """At most 1.3 times the model."""
+@pytest.mark.parametrize("bits", [None, 4, 6])
+def test_peak_memory_while_resampling(tmp_path: Path, bits: int | None) -> None:
+    """At most 1.3 times the model, also where integers of a few bits become float32."""
     width, layers = 1024, 48
     document = tiny.manifest()
     rng = np.random.default_rng(0)
@@ -282,7 +283,11 @@ def test_peak_memory_while_resampling(tmp_path: Path) -> None:
     document["macs"] = 1
     grid = rng.standard_normal((width, width), dtype=np.float32).astype(np.float16)
     table = rng.standard_normal((width, width // 2), dtype=np.float32).astype(np.float16)
+    if bits is not None:
+        grid, table = (rng.integers(0, 256, a.size * bits // 8, np.uint8) for a in (grid, table))
     values = {f"weight/w{i}": grid for i in range(layers)} | {"table": table}
+    if bits is not None:
+        values |= {f"{key}.scale": np.ones((1, 1), np.float32) for key in values}
     document["sizes"] = [
         {
             **{"size": 0.5, "widths": [width // 2] * (layers + 1), "tables": {"0": "table"}},

@@ -101,6 +101,17 @@ def test_wrong_sizes_are_quoted_beside_the_presets(request_: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("schedule", ["flops", "params", "latency"])
+def test_widths_by_another_schedule_are_those_listed(schedule: str) -> None:
+    document = {**tiny.manifest(), "digests": {}, "schedule": schedule}
+    document["sizes"][0]["widths"] = [7, 1]
+    manifest = parse(document, "test")
+    assert manifest.schedule == schedule
+    assert make_plan(manifest, 0.6).widths == (7, 1)
+    with pytest.raises(inn.BundleError, match=r"schedule: expected uniform, as no size has calibrated data"):
+        by_rule(schedule=schedule)
+
+
 def test_a_preset_between_calibrated_sizes_takes_the_one_below(tmp_path: Path) -> None:
     document = {**tiny.manifest(), "presets": {"medium": 0.7, "full": 1.0}}
     model = inn.open(tiny.write(tmp_path / "a.inn", document)).resample("medium")

@@ -88,6 +88,7 @@ def manifest() -> dict[str, Any]:
         ],
         "macs": [[360, 0], [180, 0, 1], [3, 1]],
         "align": 1,
+        "schedule": "uniform",
         "sizes": [
             {
                 "size": 0.5,
@@ -122,13 +123,18 @@ def tensors() -> dict[str, np.ndarray]:
     }
 
 
+def digest(array: np.ndarray) -> str:
+    """The first 128 bits of a tensor's sha256, in hexadecimal."""
+    return hashlib.sha256(array.tobytes()).digest()[:16].hex()
+
+
 def write(
     path: Path, document: dict[str, Any] | None = None, values: dict[str, np.ndarray] | None = None
 ) -> Path:
     """Write a bundle; digests are filled in where the manifest has none."""
     document = deepcopy(manifest() if document is None else document)
     values = tensors() if values is None else values
-    document.setdefault("digests", {k: hashlib.sha256(v.tobytes()).hexdigest() for k, v in values.items()})
+    document.setdefault("digests", {k: digest(v) for k, v in values.items()})
     path.write_bytes(save(values, {"innlite": json.dumps(document)}))
     return path
 

@@ -9,6 +9,7 @@ from ..bundle import Bundle
 from .table import format_table
 
 _SHOWN_LABELS = 5
+_COSTS = {"flops": "FLOPs", "params": "parameters", "latency": "latency"}
 
 
 def describe(bundle: Bundle) -> dict[str, Any]:
@@ -16,8 +17,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     names = {size: name for name, size in manifest.presets.items()}
     axes = {(group.axis.kernel, group.axis.quadrature) for group in manifest.groups}
-    calibrated = any(size.tables or size.overrides for size in manifest.sizes)
-    rules = ["calibrated"] if calibrated else sorted({rule for _, rule in axes})
+    rules = ["calibrated"] if manifest.is_calibrated else sorted({rule for _, rule in axes})
     sizes = []
     for size in manifest.sizes:
         model = bundle.resample(size.size)
@@ -46,6 +46,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "kernel": ", ".join(sorted({kernel for kernel, _ in axes})),
         "quadrature": ", ".join(rules),
         "align": manifest.align,
+        "schedule": manifest.schedule,
         "n": manifest.curve.get("n"),
         "safe_from": manifest.curve.get("safe_from"),
         "sizes": sizes,
@@ -74,6 +75,11 @@ def format_summary(summary: dict[str, Any]) -> str:
             f"widths in multiples of {summary['align']}",
         )
     )
+    if summary["schedule"] != "uniform":
+        cost = _COSTS[summary["schedule"]]
+        facts.append(
+            ("schedule", f"each size takes the {cost} of that uniform width; widths differ by group")
+        )
     if summary["n"]:
         facts.append(("measured", f"on {summary['n']} images"))
     if summary["safe_from"]:

@@ -1,0 +1,148 @@
+"""What the exporter stores is, bit for bit, what the runtime reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import inn_runtime as inn
+import numpy as np
+import pytest
+from inn_exporter.assemble import Draft, assemble, round_constants
+from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.folding import fold
+from inn_exporter.importers import import_onnx
+from inn_exporter.lowering import LoweredGraph, Lowering
+from inn_exporter.nodes import axis_for
+from inn_exporter.onnx_writer import resized_constants
+from inn_exporter.storage import Stored, kernel_storage, pack, store, table_storage
+from inn_exporter.structure import analyse
+from inn_runtime.axes import round_width
+from inn_runtime.packed import unpack
+from networks import Network, images
+
+STORAGES = ("int8", "int6", "int4")
+STEPS = {"int8": 127, "int6": 31, "int4": 7}
+
+
+@pytest.mark.parametrize("bits", range(2, 8))
+@pytest.mark.parametrize("shape", [(1,), (7,), (8,), (3, 5), (4, 3, 3, 3)])
+def test_the_runtime_unpacks_what_is_packed(bits: int, shape: tuple[int, ...]) -> None:
+    most = (1 << bits - 1) - 1
+    values = np.random.default_rng(0).integers(-most, most + 1, shape).astype(np.int8)
+    content = pack(values, bits)
+    number = sum((int(v) + most + 1) << i * bits for i, v in enumerate(values.ravel()))
+    assert content.tobytes() == number.to_bytes(-(-values.size * bits // 8), "little")
+    np.testing.assert_array_equal(unpack(content, bits, values.size).reshape(shape), values)
+    np.testing.assert_array_equal(pack(values.T, bits), pack(values.T.copy(), bits))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("channel", [0, 1, 3])
+def test_integers_have_a_scale_per_channel(storage: str, channel: int) -> None:
+    values = images(5, 4, 3, 6) * np.logspace(-3, 3, 5, dtype=np.float32).reshape(5, 1, 1, 1)
+    values = np.moveaxis(values, 0, channel)
+    values[(slice(None),) * channel + (2,)] = 0
+    found = store(values, storage, channel)
+    assert found.scale is not None
+    assert found.scale.shape == tuple(5 if axis == channel else 1 for axis in range(4))
+    assert (found.scale.dtype, found.values.dtype) == (np.float32, np.int8)
+    assert np.abs(found.values).max() == STEPS[storage]
+    others = tuple(axis for axis in range(4) if axis != channel)
+    # Within half a step, except for the few values that packed integers may clip.
+    largest = np.abs(values).max(others, keepdims=True)
+    outside = np.abs(found.read() - values) > 0.501 * largest / STEPS[storage]
+    assert outside.mean() < (0 if storage == "int8" else 0.1) or not outside.any()
+    assert not found.read()[(slice(None),) * channel + (2,)].any()
+
+
+@pytest.mark.parametrize("storage", ["int6", "int4"])
+def test_clipping_lowers_the_error_of_every_channel(storage: str) -> None:
+    values = images(50, 200)
+    values[:25] = np.sign(values[:25])  # here there is nothing to gain
+    scale = np.abs(values).max(1, keepdims=True) / STEPS[storage]
+    plain = np.square(np.rint(values / scale) * scale - values).sum(1)
+    found = np.square(store(values, storage).read() - values).sum(1)
+    assert (found <= plain + 1e-6).all()
+    assert found[:25] == pytest.approx(np.zeros(25), abs=1e-6)
+    if storage == "int4":
+        assert found[25:].sum() < 0.9 * plain[25:].sum()
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_tiny_values_do_not_wrap_around(storage: str) -> None:
+    """Where float32 runs out of digits, a scale may be too small by a third."""
+    values = np.full((2, 8), 190 * 2.0**-149, np.float32)
+    assert (store(values, storage).read() > 0).all()
+    assert store(values * 0, storage).read() == pytest.approx(np.zeros((2, 8)))
+
+
+def test_few_values_and_vectors_are_not_packed() -> None:
+    assert store(np.ones((7, 1)), "int4").bits is None
+    assert store(np.ones((8, 1)), "int4").bits == 4
+    assert store(np.ones(100), "int4").values.dtype == np.float32
+
+
+def test_bytes_are_counted_as_in_the_bundle() -> None:
+    for storage, per_value in (("float32", 4), ("float16", 2), ("int8", 1), ("int6", 0.75), ("int4", 0.5)):
+        tensors: dict[str, np.ndarray] = {}
+        found = store(images(5, 7, 3), storage)
+        found.add_to(tensors, "t")
+        assert found.nbytes == tensors["t"].nbytes == np.ceil(105 * per_value)
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16", *STORAGES])
+def test_permuted_values_keep_their_scales(storage: str) -> None:
+    stored = store(images(5, 4, 3, 6), storage)
+    for order in ((0, 2, 3, 1), (3, 1, 0, 2)):
+        found = stored.transpose(order)
+        np.testing.assert_array_equal(found.read(), stored.read().transpose(order))
+        assert all(a is None or a.flags.c_contiguous for a in (found.values, found.scale))
+        assert found.bits == stored.bits
+    assert Stored(np.float32(3).reshape(())).transpose(()).values.shape == ()
+
+
+def test_calibration_data_beside_grids() -> None:
+    for kind in (table_storage, kernel_storage):
+        assert [kind(storage) for storage in ("float32", "float16", "int8")] == ["float32", "int8", "int8"]
+
+
+def drafted(storage: str, schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGraph]:
+    """A calibrated network whose kernels are refitted and whose calibration data is stored as ``storage``."""
+    network = Network()
+    x = network.relu(network.conv(network.input(3, 6, 6), 3, 12))
+    x = network.relu(network.conv(x, 12, 10))
+    x = network.node("Flatten", network.node("GlobalAveragePool", x))
+    network.output(network.dense(network.relu(network.dense(x, 10, 30)), 30, 5))
+    graph = fold(import_onnx(network.model()))
+    channels = analyse(graph)
+    graph = round_constants(graph, "float16")
+    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+    size = CalibratedSize([round_width(0.5, n, 1) for n in channels.sizes], refit=True)
+    calibration = Calibration(graph, channels, axes)
+    calibration.storage = storage
+    calibration.run([size], {"x": images(40, 3, 6, 6)})
+    lowered = Lowering(graph, channels.dims).run()
+    draft = assemble(
+        graph, channels, axes, lowered, {0.5: size}, storage="float16", align=1, source=b"onnx", labels=(),
+        preprocessing={}, seed=0, schedule=schedule,
+    )  # fmt: skip
+    return draft, size, lowered
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_runtime_builds_the_network_that_was_calibrated(storage: str, tmp_path: Path) -> None:
+    draft, size, lowered = drafted(storage)
+    kernels = [stored for stored in size.changed.values() if stored.values.ndim > 1]
+    assert {stored.bits for stored in kernels} == {{"int8": None, "int6": 6, "int4": 4}[storage]}
+    layouts = {weight.name: weight.permutation for weight in lowered.weights}
+    (tmp_path / "a.inn").write_bytes(draft.to_bytes())
+    for bundle in (draft.bundle("memory"), inn.open(tmp_path / "a.inn")):
+        assert list(bundle.verify())
+        found = resized_constants(bundle.resample(0.5), layouts)
+        for name in size.changed:
+            np.testing.assert_array_equal(found[name], size.constants[name])
+
+
+def test_the_schedule_is_written() -> None:
+    assert drafted("int8")[0].bundle("memory").manifest.schedule == "uniform"
+    assert drafted("int8", "flops")[0].bundle("memory").manifest.schedule == "flops"
