@@ -1,10 +1,11 @@
-"""Accuracy of the ResNet-20 at every size and effort, on all 10,000 test images, through MindSpore Lite.
+"""Accuracy at every size and effort, through MindSpore Lite, beside L1 pruning and the paper's INN.
 
-    python benchmarks/accuracy.py
+    python benchmarks/accuracy.py                                       # ResNet-20, all methods
+    python benchmarks/accuracy.py --case efficientnet --photos FOLDER   # needs 500 photos, see cases.py
+    python benchmarks/accuracy.py --case waifu2x --photos FOLDER
 
-Writes ``benchmarks/results/accuracy.json`` and prints the table of docs/accuracy.md: losses against the
-same network at full size, in points, with the paired standard error. About half an hour on two cores,
-most of it distillation; ``--methods`` chooses.
+Adds to ``benchmarks/results/accuracy.json`` (rows of the same network and method are replaced) and prints the
+losses against the same network at full size, with the paired standard error. ``--methods`` chooses.
 """
 
 from __future__ import annotations
@@ -14,78 +15,130 @@ import time
 from pathlib import Path
 from typing import Any
 
-import fashion_mnist
+import cases
 import inn_exporter
+import inn_runtime as inn
 import numpy as np
-from demo import MODEL, scores
+from demo import scores
 from inn_runtime.cli.table import format_table
 from results import Results
 
-SIZES = (0.25, 0.3, 0.4, 0.5, 0.7, 0.85)
 METHODS: dict[str, dict[str, Any]] = {
     "l1": {"quadrature": "none"},
+    "l1+bn": {"quadrature": "rescaled"},
     "inn": {"quadrature": "trapezoid"},
     "calibrated": {"effort": "fast"},
     "refit": {"effort": "refit"},
+    "refit, flops": {"effort": "refit", "optimise": "flops", "align": 1},
+    "refit, flops, aligned": {"effort": "refit", "optimise": "flops", "align": 8},
+    "refit, params": {"effort": "refit", "optimise": "params"},
     "distilled": {"effort": "distill"},
+    "distilled, flops": {"effort": "distill", "optimise": "flops", "align": 1},
 }
+BETWEEN = 40
+"""Sizes between the calibrated ones that ``--between`` draws."""
+
+
+def judged(case: cases.Case, bundle: inn.Bundle, size: float, title: str) -> np.ndarray:
+    """How well each image is done at a size."""
+    return case.judge(scores(bundle, size, case.images, title))
+
+
+def between(
+    case: cases.Case, bundle: inn.Bundle, known: dict[float, np.ndarray], seed: int
+) -> dict[str, Any]:
+    """The largest gap, beyond two standard errors, of `BETWEEN` random sizes below the straight line between
+    their calibrated neighbours."""
+    drawn = np.random.default_rng(seed).uniform(min(known), 1.0, BETWEEN)
+    built: dict[float, np.ndarray] = dict(known)
+    worst: dict[str, Any] = {"value": -np.inf}
+    for size in sorted(drawn):
+        actual = bundle.resample(float(size)).size
+        if actual not in built:
+            built[actual] = judged(case, bundle, actual, f"{size:.3f}")
+        low, high = max(s for s in known if s <= size), min(s for s in known if s >= size)
+        share = (size - low) / (high - low)
+        line = (1 - share) * known[low] + share * known[high]
+        gap = float(line.mean() - built[actual].mean())
+        error = float((line - built[actual]).std() / np.sqrt(len(line)))
+        if gap - 2 * error > worst["value"]:
+            worst = {"value": gap - 2 * error, "at": float(size), "gap": gap, "paired_standard_error": error}
+    return worst
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--images", type=int, default=1024, help="unlabelled images to calibrate with")
-    parser.add_argument("--pool", type=int, default=20_000, help="unlabelled images to distil on")
-    parser.add_argument("--storage", default="float16")
+    parser.add_argument("--case", choices=("fashion", "efficientnet", "waifu2x"), default="fashion")
+    parser.add_argument("--photos", type=Path, help="folder of NNNN.jpg, 256 x 256, named after their class")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--sizes", nargs="+", type=float, help="instead of the case's own")
+    parser.add_argument("--images", type=int, help="unlabelled images to calibrate with")
+    parser.add_argument("--between", action="store_true", help="also measure sizes between calibrated ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/accuracy.json"))
     arguments = parser.parse_args()
+    if arguments.case == "fashion":
+        case = cases.fashion(arguments.seed)
+    elif arguments.photos is None:
+        parser.error("--photos is needed")
+    else:
+        make = {"efficientnet": cases.efficientnet, "waifu2x": cases.super_resolution}[arguments.case]
+        case = make(arguments.seed, arguments.photos)
+    sizes = tuple(arguments.sizes or case.sizes)
+    options = {**case.options, **({"images": arguments.images} if arguments.images else {})}
 
-    train, _ = fashion_mnist.load("train")
-    images, labels = fashion_mnist.load("test")
-    chosen = np.random.default_rng(arguments.seed).permutation(len(train))
-    pool = train[chosen[: arguments.pool]]
-    held_out = {"x": train[chosen[arguments.pool : arguments.pool + 500]]}
-
-    results = Results("fashion-resnet20", arguments.seed)
+    results = Results(case.name, arguments.seed)
     table, full = [], None
     for method in arguments.methods:
-        path = Path("out") / f"accuracy-{method}.inn"
+        path = cases.OUT / f"accuracy-{case.name}-{method.replace(', ', '-')}.inn"
         path.parent.mkdir(exist_ok=True)
         start = time.perf_counter()
         bundle = inn_exporter.export(
-            MODEL,
+            case.model,
             path,
-            pool,
-            evaluate=held_out,
-            sizes=SIZES,
-            images=arguments.images,
-            storage=arguments.storage,
+            {case.input: case.pool},
+            evaluate={case.input: case.held_out},
+            sizes=sizes,
             seed=arguments.seed,
             progress=True,
+            **options,
             **METHODS[method],
         )
         seconds = time.perf_counter() - start
         if full is None:
-            full = scores(bundle, 1.0, images, "full").argmax(1) == labels
-            results.add("full", 1.0, "accuracy", float(full.mean()), len(images))
+            full = judged(case, bundle, 1.0, "full")
+            results.add("full", 1.0, case.metric, case.value(full), len(full))
+        share = path.stat().st_size / case.model.stat().st_size
         results.add(method, 1.0, "export_seconds", seconds, 1)
-        results.add(method, 1.0, "bundle_over_fp32_onnx", path.stat().st_size / MODEL.stat().st_size, 1)
-        cells = []
-        for size in SIZES:
-            right = scores(bundle, size, images, f"{method} {size:g}").argmax(1) == labels
-            difference = right.astype(np.float64) - full
-            error = float(difference.std() / np.sqrt(len(images)))
+        results.add(method, 1.0, "bundle_over_fp32_onnx", share, 1)
+        known, cells = {1.0: full}, []
+        whole = bundle.resample(1.0)
+        for size in sizes:
+            model = bundle.resample(size)
+            known[size] = judged(case, bundle, size, f"{method} {size:g}")
+            value, error = case.value(known[size]), case.standard_error(known[size], full)
             results.add(
-                method, size, "accuracy", float(right.mean()), len(images), paired_standard_error=error
+                method,
+                size,
+                case.metric,
+                value,
+                len(full),
+                paired_standard_error=error,
+                macs=model.macs / whole.macs,
+                parameters=model.parameters / whole.parameters,
             )
-            cells.append(f"{100 * difference.mean():+.2f} ±{100 * error:.2f}")
-        table.append([method, *cells, f"{path.stat().st_size / MODEL.stat().st_size:.2f}", f"{seconds:.0f}"])
+            scale = 100 if case.metric == "accuracy" else 1
+            cells.append(f"{scale * (value - case.value(full)):+.2f} ±{scale * error:.2f}")
+        if arguments.between:
+            worst = between(case, bundle, known, arguments.seed)
+            at, value = worst.pop("at"), worst.pop("value")
+            results.add(method, at, "worst_gap_between_sizes", value, BETWEEN, **worst)
+        table.append([method, *cells, f"{share:.2f}", f"{seconds:.0f}"])
         print(f"{method}: {', '.join(cells)} ({seconds:.0f} s)", flush=True)
-    results.write(arguments.output)
+        results.write(arguments.output, keep_others=True)
     assert full is not None
-    print(f"\nfull size: {100 * full.mean():.2f} % of {len(images)} test images; points lost, by width:\n")
-    print(format_table(["method", *(f"{s:g}" for s in SIZES), "bytes / ONNX", "export s"], table))
+    print(f"\n{case.name}: {case.metric} {case.value(full):.4f} on {len(full)} images; differences:\n")
+    print(format_table(["method", *(f"{s:g}" for s in sizes), "bytes / ONNX", "export s"], table))
 
 
 if __name__ == "__main__":

@@ -32,15 +32,23 @@ class Results:
         wanted = (method, size, metric)
         return next(r["value"] for r in self.rows if (r["method"], r["size"], r["metric"]) == wanted)
 
-    def write(self, path: Path) -> None:
-        """Write all rows with what is needed to make them again."""
+    def write(self, path: Path, keep_others: bool = False) -> None:
+        """Write all rows with what is needed to make them again.
+
+        ``keep_others`` keeps the file's rows of other networks and methods, made by commands of their own.
+        """
+        others = []
+        if keep_others and path.exists():
+            mine = {(row["model"], row["method"]) for row in self.rows}
+            rows = json.loads(path.read_text())["rows"]
+            others = [row for row in rows if (row["model"], row["method"]) not in mine]
         document = {
             "command": " ".join(["python", *sys.argv]),
             "seed": self.seed,
             "date": date.today().isoformat(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
             "versions": {"python": platform.python_version(), **_versions()},
-            "rows": self.rows,
+            "rows": [*others, *self.rows],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=1) + "\n")

@@ -13,7 +13,7 @@ full network's activations are shared by them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Callable
 
@@ -25,12 +25,13 @@ from inn_runtime.resample import Discretisation, resize
 from . import forward
 from .graph import Graph, Node
 from .operators import operator
-from .refit import refit_step
-from .statistics import Moments, ridge_solution
-from .storage import Stored, store, table_storage
+from .refit import Observed, refit_step
+from .statistics import CHUNK, Moments, ridge_solution, sampled_patches
+from .storage import Stored, kernel_storage, store, table_storage
 from .structure import Channels
 
 RIDGE = 1e-3
+MEMORY = 6e9
 
 
 @dataclass
@@ -70,6 +71,10 @@ class Calibration:
     axes : the axis of every channel group
     storage : of the control grids; later layers make up for the rounding of earlier ones' tables
     ridge : λ
+    seed : of the positions that statistics are taken from
+    rescale : no quadratures are fitted: only the mean and deviation of every layer's output channels are
+        brought to the full network's, which is what estimating batch normalisation anew does
+    memory : bytes of activations to stay below; more sizes than fit are calibrated one after the other
     """
 
     def __init__(
@@ -79,12 +84,18 @@ class Calibration:
         axes: Sequence[Axis],
         storage: str = "float16",
         ridge: float = RIDGE,
+        seed: int = 0,
+        rescale: bool = False,
+        memory: float = MEMORY,
     ) -> None:
         self.graph = graph_with_early_shortcuts(graph)
         self.channels = channels
         self.axes = axes
-        self.storage = table_storage(storage)
+        self.storage = storage
         self.ridge = ridge
+        self.seed = seed
+        self.rescale = rescale
+        self.memory = memory
         self._moments = Moments(graph, channels)
         self._readers = graph.consumers()
 
@@ -96,8 +107,18 @@ class Calibration:
     ) -> None:
         """Fill in ``sizes`` (their widths are given) from unlabelled inputs, keyed by input name.
 
-        ``progress`` is called with the share of nodes done, from 0 to 1.
+        ``progress`` is called with the share of the work done, from 0 to 1.
         """
+        count = len(next(iter(images.values())))
+        network = 4 * count * forward.live_values(self.graph)
+        together = max(1, int(self.memory / network) - 1)
+        for first in range(0, len(sizes), together):
+            chosen = sizes[first : first + together]
+            for done in self._pass(chosen, images):
+                progress((first + done * len(chosen)) / len(sizes))
+
+    def _pass(self, sizes: Sequence[CalibratedSize], images: Mapping[str, np.ndarray]) -> Iterator[float]:
+        """Calibrate some sizes in one walk; yields the share of nodes done."""
         full = dict(images)
         activations = [dict(images) for _ in sizes]
 
@@ -107,12 +128,12 @@ class Calibration:
         for done, node in enumerate(forward.walk(self.graph, full, step)):
             for size, resized in zip(sizes, activations):
                 resized[node.output] = self._calibrate_node(size, node, full, resized)
-                for index in self.channels.quadratures_of.get(node.output, ()):
+                for index in () if self.rescale else self.channels.quadratures_of.get(node.output, ()):
                     size.tables[index] = self._table(size, index, full, resized)
             for resized in activations:  # drop what the full network's walk has dropped
                 for name in [name for name in resized if name not in full]:
                     del resized[name]
-            progress((done + 1) / len(self.graph.nodes))
+            yield (done + 1) / len(self.graph.nodes)
 
     # ------------------------------------------------------------------ one node at one size
     def _calibrate_node(
@@ -131,34 +152,98 @@ class Calibration:
         output = forward.run_node(node, resized, size.constants)
         if not operator(node).linear:
             return output
-        x, weight, bias = node.inputs
-        target = self._target(node, discretisation, full, resized)
-        if size.refit and (step := refit_step(node, resized[x], target - output)) is not None:
-            kernel = size.constants[weight]
-            size.changed[weight] = store(kernel + step.reshape(kernel.shape), self.storage)
-            size.constants[weight] = size.changed[weight].read()
-            output = forward.run_node(node, resized, size.constants)
-        others = tuple(axis for axis in range(output.ndim) if axis != 1)
-        delta = (target - output).mean(others, dtype=np.float64).astype(np.float32)
-        size.constants[bias] = size.constants[bias] + delta
-        size.changed[bias] = store(size.constants[bias], self.storage)
-        return output + delta.reshape(1, -1, *[1] * (output.ndim - 2))
+        if self.rescale:
+            self._rescale(size, node, self._sampled(node.output, full[node.output], discretisation), output)
+            return forward.run_node(node, resized, size.constants)
+        aim = self._aim(node, discretisation, full, resized)
+        if (size.refit or depthwise(node)) and self._refit(size, node, aim, resized, output):
+            return forward.run_node(node, resized, size.constants)
+        missing = [(aim(part)[0] - output[part]).sum(_others(output), np.float64) for part in _chunks(output)]
+        delta = (sum(missing) * output.shape[1] / output.size).astype(np.float32)
+        self._set_bias(size, node, size.constants[node.inputs[2]] + delta)
+        output += delta.reshape(1, -1, *[1] * (output.ndim - 2))
+        return output
 
-    def _target(
+    def _refit(
+        self,
+        size: CalibratedSize,
+        node: Node,
+        aim: Callable[[slice], tuple[np.ndarray, np.ndarray]],
+        resized: Mapping[str, np.ndarray],
+        output: np.ndarray,
+    ) -> bool:
+        """Move a layer's kernel and bias; whether anything was to be learned."""
+        x, weight, bias = node.inputs
+        seen = Observed.joined(
+            [
+                Observed(patches, *(_columns(a, at) for a in (output[part], *aim(part))))
+                for part, at, patches in sampled_patches(self.graph, node, resized[x], self.seed)
+            ]
+        )
+        step = refit_step(seen, self._limits(node))
+        if step is None:
+            return False
+        kernel = size.constants[weight]
+        exact = kernel + step[0].reshape(kernel.shape)
+        size.changed[weight] = store(exact, kernel_storage(self.storage))
+        size.constants[weight] = size.changed[weight].read()
+        rounding = (size.constants[weight] - exact).reshape(len(seen.patches), -1, seen.patches.shape[1])
+        moved = np.einsum("bcf,bf->bc", rounding, seen.patches.mean(2, dtype=np.float64)).reshape(-1)
+        self._set_bias(size, node, size.constants[bias] + step[1] - moved.astype(np.float32))
+        return True
+
+    def _rescale(self, size: CalibratedSize, node: Node, target: np.ndarray, output: np.ndarray) -> None:
+        """Bring the mean and deviation of a layer's output channels to the target's."""
+        _, weight, bias = node.inputs
+        found, wanted = ((a.mean(_others(a)), a.std(_others(a))) for a in (output, target))
+        gain = wanted[1] / np.maximum(found[1], 1e-6)
+        kernel = size.constants[weight] * gain.reshape(-1, *[1] * (size.constants[weight].ndim - 1))
+        size.changed[weight] = store(kernel, kernel_storage(self.storage))
+        size.constants[weight] = size.changed[weight].read()
+        self._set_bias(size, node, (size.constants[bias] - found[0]) * gain + wanted[0])
+
+    def _set_bias(self, size: CalibratedSize, node: Node, values: np.ndarray) -> None:
+        name = node.inputs[2]
+        size.changed[name] = store(values, self.storage)
+        size.constants[name] = size.changed[name].read()
+
+    def _aim(
         self,
         node: Node,
         discretisation: Discretisation,
         full: Mapping[str, np.ndarray],
         resized: Mapping[str, np.ndarray],
-    ) -> np.ndarray:
-        """What the layer's output should be; in a residual sum, minus what the other operand gets wrong."""
-        target = self._sampled(node.output, full[node.output], discretisation)
+    ) -> Callable[[slice], tuple[np.ndarray, np.ndarray]]:
+        """For some images: what the layer's output should be, and what is added to it before an activation.
+
+        In a residual sum the target makes up for what the other operand gets wrong.
+        """
+        others = [name for name in self._partners(node) if name in resized]
+
+        def aim(part: slice) -> tuple[np.ndarray, np.ndarray]:
+            target = self._sampled(node.output, full[node.output][part], discretisation)
+            other = np.zeros_like(target)
+            for name in others:
+                target = target + self._sampled(name, full[name][part], discretisation) - resized[name][part]
+                other = other + resized[name][part]
+            return target, other
+
+        return aim
+
+    def _partners(self, node: Node) -> list[str]:
+        """What the layer's output is added to, and read in no other way."""
         readers = self._readers.get(node.output, [])
-        if len(readers) == 1 and readers[0].op == "Add":
-            for other in readers[0].inputs:
-                if other != node.output and other in resized:
-                    target = target + self._sampled(other, full[other], discretisation) - resized[other]
-        return target
+        if len(readers) != 1 or readers[0].op != "Add":
+            return []
+        return [name for name in readers[0].inputs if name != node.output]
+
+    def _limits(self, node: Node) -> tuple[float, float]:
+        """Limits of the activation that follows the layer, or the residual sum it completes."""
+        readers = self._readers.get(node.output, [])
+        if self._partners(node):
+            readers = self._readers.get(readers[0].output, [])
+        limits = {operator(reader).limits(reader) for reader in readers}
+        return limits.pop() if len(limits) == 1 else (-np.inf, np.inf)
 
     def _sampled(self, name: str, activation: np.ndarray, discretisation: Discretisation) -> np.ndarray:
         """The full network's activation at the channels that the resized network keeps."""
@@ -177,7 +262,28 @@ class Calibration:
         key, group = self.channels.quadratures[index]
         moments = self._moments(full[key.tensor], resized[key.tensor], key, size.widths)
         start = prior(self.axes[group], size.widths[group])
-        return store(solve(*moments, start, self.ridge) - start, self.storage, channel=1)
+        return store(solve(*moments, start, self.ridge) - start, table_storage(self.storage), channel=1)
+
+
+def depthwise(node: Node) -> bool:
+    """Whether every output channel sees only its own input channel: its kernel is a few bytes."""
+    return bool(node.attributes.get("group", 1) != 1)
+
+
+def _chunks(activation: np.ndarray) -> list[slice]:
+    return [slice(first, first + CHUNK) for first in range(0, len(activation), CHUNK)]
+
+
+def _others(activation: np.ndarray) -> tuple[int, ...]:
+    """All dimensions but the channels'."""
+    return tuple(axis for axis in range(activation.ndim) if axis != 1)
+
+
+def _columns(activation: np.ndarray, positions: np.ndarray | None) -> np.ndarray:
+    """(channels, samples) at some positions of each image's flattened channels."""
+    flat = activation.reshape(*activation.shape[:2], -1)
+    chosen = flat if positions is None else flat[:, :, positions]
+    return np.moveaxis(chosen, 1, 0).reshape(flat.shape[1], -1)
 
 
 def solve(cross: np.ndarray, gram: np.ndarray, start: np.ndarray, ridge: float = RIDGE) -> np.ndarray:

@@ -28,9 +28,10 @@ def export_command(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--quadrature",
-        choices=("calibrated", "trapezoid", "none"),
+        choices=("calibrated", "trapezoid", "rescaled", "none"),
         default="calibrated",
-        help="calibrated (default), the paper's trapezoid on uniform nodes, or plain channel selection",
+        help="calibrated (default), the paper's trapezoid on uniform nodes, plain channel selection (none), "
+        "or that with every layer's means and deviations restored (rescaled)",
     )
     parser.add_argument(
         "--order", choices=("nested", "smooth", "l1"), help="channel order (default: fits the quadrature)"
@@ -44,14 +45,36 @@ def export_command(subparsers: Any) -> None:
         "distill: then train on all images toward the original's outputs, without labels (minutes)",
     )
     parser.add_argument(
+        "--refit-up-to",
+        type=float,
+        default=0.5,
+        metavar="SIZE",
+        help="largest size whose kernels are refitted, and so stored (default: 0.5)",
+    )
+    parser.add_argument(
         "--distill-images",
         type=int,
         default=150_000,
         metavar="N",
         help="images that distill learns from, with repetition, all sizes together (default: 150,000)",
     )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="MINUTES",
+        help="how long the export may take: distill learns from fewer images, by a timed estimate",
+    )
     parser.add_argument("--storage", choices=("float16", "float32", "int8"), default="float16")
-    parser.add_argument("--align", type=int, default=1, help="widths are multiples of this (default: 1)")
+    parser.add_argument(
+        "--optimise",
+        choices=("uniform", "flops", "params", "latency"),
+        default="uniform",
+        help="uniform (default): all channel groups shrink alike; else: those shrink most that matter least "
+        "for what they save, at no more FLOPs, parameters or latency than uniform widths",
+    )
+    parser.add_argument(
+        "--align", type=int, help="widths are multiples of this (default: 8 for flops and latency, else 1)"
+    )
     parser.add_argument("--images", type=int, default=256, help="images to calibrate with (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -94,8 +117,11 @@ def _export(options: argparse.Namespace) -> None:
         order=options.order,
         sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
         effort=options.effort,
+        refit_up_to=options.refit_up_to,
         distill_images=options.distill_images,
+        limit=options.limit,
         storage=options.storage,
+        optimise=options.optimise,
         align=options.align,
         images=options.images,
         seed=options.seed,

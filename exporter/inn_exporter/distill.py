@@ -1,8 +1,11 @@
 """Label-free distillation: a resized network learns the original's outputs on unlabelled images.
 
-Small sizes learn their kernels, which are stored anyway; larger ones learn their quadratures B and
-biases alone, W' = S W B with W frozen, so that the control grids, and with them the full size, stay as
-they are and a size costs no more bytes than before.
+What calibration stored for a size is learned on: refitted kernels, else the quadratures B, W' = S W B
+with W frozen, so that the control grids, and with them the full size, stay as they are and a size costs no
+more bytes than before; and all biases.
+
+Matrices are learned in coordinates in which their inputs are uncorrelated, W = V · G^(-1/2) with G the
+second moments of what they multiply: one rate then suits all directions, and half the images do.
 """
 
 from __future__ import annotations
@@ -19,13 +22,22 @@ from inn_runtime.resample import Discretisation, resize
 from . import forward
 from .backend import mindspore, ops, tensor
 from .calibrate import CalibratedSize
-from .graph import Graph
+from .graph import Graph, Node
 from .operators import operator
-from .storage import store, table_storage
+from .statistics import channel_rows, sampled_patches
+from .storage import kernel_storage, store, table_storage
 from .structure import Channels
 
-BATCH = 64
-PEAK_RATE = 1e-3
+BATCH = 32
+BETA_1, BETA_2 = 0.9, 0.999
+RATE = 0.01
+"""Peak of Adam's rate, relative to a parameter's size."""
+BIAS_SCALE = 0.1
+"""Size of a bias, as far as its rate is concerned, relative to its layer's outputs."""
+WHITENING_RIDGE = 0.01
+WHITENING_IMAGES = 256
+LARGEST_WHITENED = 2048
+"""Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
 TEMPERATURE = 2.0
 JUDGED = 512
 """Images by which a distilled size must beat the calibrated one."""
@@ -47,25 +59,25 @@ def distill(
     Parameters
     ----------
     graph : the original network, with its constants as they will be stored
-    sizes : calibrated; kernels are learned where they are refitted, else tables
+    sizes : calibrated
     images : unlabelled inputs, keyed by input name
     seen : how many images to learn from, with repetition, all sizes together; each gets a share in
-        proportion to 1 - size
+        proportion to (1 - size)²
     progress : called with the share of the work done
     """
     targets = forward.run(graph, images)
-    missing = sum(1 - size for size in sizes)
+    missing = sum((1 - size) ** 2 for size in sizes)
     done = 0.0
     for size, calibrated in sizes.items():
-        share = (1 - size) / missing
-        student = _Student(graph, channels, axes, calibrated)
+        share = (1 - size) ** 2 / missing
+        student = _Student(graph, channels, axes, calibrated, images)
         steps = max(1, round(seen * share) // BATCH)
         judged = slice(0, JUDGED)
         before = student.error(images, targets, judged)
         for step in _train(student, graph, images, targets, steps, seed):
             progress(done + share * (step + 1) / steps)
         if student.error(images, targets, judged) < before:  # a short run may end worse than it began
-            student.write_back(table_storage(storage))
+            student.write_back(storage)
         done += share
 
 
@@ -78,9 +90,9 @@ def _train(
     seed: int,
 ) -> Iterator[int]:
     """Adam with a cosine rate over shuffled batches; yields each step's number after it."""
-    rates = [PEAK_RATE * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
-    optimizer = mindspore().nn.Adam(student.parameters, rates)
-    gradient = mindspore().value_and_grad(student.loss, None, student.parameters)
+    rates = [RATE * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
+    parameters = [learned.parameter for learned in student.learned]
+    gradient = mindspore().value_and_grad(student.loss, None, parameters)
     random = np.random.default_rng(seed)
     count = len(next(iter(images.values())))
     order = np.empty(0, np.int64)
@@ -89,41 +101,100 @@ def _train(
             order = np.concatenate([order, random.permutation(count)])
         batch, order = order[:BATCH], order[BATCH:]
         _, gradients = gradient(*student.batch(images, targets, batch))
-        optimizer(gradients)
+        for learned, slope in zip(student.learned, gradients):
+            learned.step(slope.asnumpy(), rates[step], step + 1)
         yield step
+
+
+class _Learned:
+    """A parameter, and Adam's state in coordinates in which what it multiplies is uncorrelated.
+
+    MindSpore gives the gradient; the step is taken in NumPy, where products of small matrices are quick.
+    """
+
+    def __init__(self, name: str, values: np.ndarray, scale: float, back: np.ndarray | None = None) -> None:
+        """``back``, (blocks, features, features), takes the coordinates to what is learned."""
+        self.parameter = mindspore().Parameter(tensor(values.astype(np.float32)), name=name)
+        self._values = values.astype(np.float32)
+        self._back = back
+        self._scale = scale
+        self._mean: Any = 0.0
+        self._square: Any = 0.0
+
+    def step(self, gradient: np.ndarray, rate: float, number: int) -> None:
+        """Adam's step ``number``, from 1; the rate is relative to the parameter's scale."""
+        back = self._back
+        if back is not None:
+            gradient = gradient.reshape(len(back), -1, back.shape[1]) @ back
+        self._mean = BETA_1 * self._mean + (1 - BETA_1) * gradient
+        self._square = BETA_2 * self._square + (1 - BETA_2) * gradient**2
+        mean, square = self._mean / (1 - BETA_1**number), self._square / (1 - BETA_2**number)
+        step = mean / (np.sqrt(square) + 1e-12)
+        if back is not None:
+            step = (step @ back).reshape(self._values.shape)
+        self._values -= np.float32(rate * self._scale) * step
+        self.parameter.set_data(tensor(self._values))
+
+
+def _matrix(name: str, values: np.ndarray, gram: np.ndarray, start: np.ndarray | float = 0.0) -> _Learned:
+    """A matrix, or one per block, (blocks, rows, features) flattened, learned on top of ``start``.
+
+    ``gram``, (blocks, features, features), are the second moments of what it multiplies.
+    """
+    features = gram.shape[1]
+    if features > LARGEST_WHITENED:
+        gram = np.eye(features) * np.einsum("bff->b", gram)[:, None, None] / features
+    level = max(WHITENING_RIDGE * float(np.einsum("bff->b", gram).mean()) / features, 1e-12)
+    squares, vectors = np.linalg.eigh(gram + level * np.eye(features))
+    roots, across = np.sqrt(np.maximum(squares, level))[:, None], vectors.transpose(0, 2, 1)
+    coordinates = (values + start).reshape(len(gram), -1, features) @ (vectors * roots @ across)
+    scale = float(np.sqrt(np.mean(coordinates**2))) or 1.0
+    return _Learned(name, values, scale, (vectors / roots @ across).astype(np.float32))
 
 
 class _Student:
     """A resized network whose kernels or tables, and biases, are MindSpore parameters."""
 
-    def __init__(self, graph: Graph, channels: Channels, axes: Sequence[Axis], size: CalibratedSize) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        channels: Channels,
+        axes: Sequence[Axis],
+        size: CalibratedSize,
+        images: Mapping[str, np.ndarray],
+    ) -> None:
         self._graph = graph
         self._channels = channels
         self._axes = axes
         self._size = size
-        self._trained: dict[str, Any] = {}
-        self._tables: dict[int, Any] = {}
+        self._constants: dict[str, _Learned] = {}
+        self._tables: dict[int, _Learned] = {}
         self._fixed = {name: tensor(values) for name, values in size.constants.items()}
         self._sampled: dict[str, Any] = {}
-        learns_kernels = size.refit
-        for node in graph.nodes:
-            if not operator(node).linear:
-                continue
-            _, weight, bias = node.inputs
-            self._trained[bias] = _parameter(size.constants[bias], bias)
-            if learns_kernels:
-                self._trained[weight] = _parameter(size.constants[weight], weight)
-            else:
-                self._sample(weight)
-        self.parameters = [*self._trained.values(), *self._tables.values()]
+        activations = {name: array[:WHITENING_IMAGES] for name, array in images.items()}
 
-    def _sample(self, weight: str) -> None:
-        """Keep S · W of a weight and make its tables parameters."""
-        used = [s.quadrature for d in self._channels.dims[weight] for s in d if s.quadrature is not None]
-        for index in used:
-            if index not in self._tables:
-                self._tables[index] = _parameter(self._size.tables[index].read(), f"table{index}")
-        if used:
+        def step(node: Node) -> np.ndarray:
+            if operator(node).linear:
+                self._add_layer(node, activations[node.inputs[0]])
+            return forward.run_node(node, activations, size.constants)
+
+        for node in forward.walk(graph, activations, step):
+            for index in channels.quadratures_of.get(node.output, ()):
+                self._add_table(index, activations[node.output])
+        self.learned = [*self._constants.values(), *self._tables.values()]
+
+    def _add_layer(self, node: Node, x: np.ndarray) -> None:
+        """Make a layer's bias a parameter, and its kernel where that is stored for this size."""
+        _, weight, bias = node.inputs
+        kernel = self._size.constants[weight]
+        gram = _patch_moments(self._graph, node, x)
+        rows = kernel.reshape(len(gram), -1, gram.shape[1])
+        squared = float(np.mean(np.einsum("bcf,bfg,bcg->bc", rows, gram, rows)))
+        scale = BIAS_SCALE * math.sqrt(max(squared, 1e-12))
+        self._constants[bias] = _Learned(bias, self._size.constants[bias], scale)
+        if weight in self._size.changed:
+            self._constants[weight] = _matrix(weight, kernel, gram)
+        elif any(part.quadrature is not None for dim in self._channels.dims[weight] for part in dim):
             frozen = tuple(
                 tuple(s if s.quadrature is None else _whole(s, self._channels.sizes) for s in d)
                 for d in self._channels.dims[weight]
@@ -131,9 +202,19 @@ class _Student:
             nothing = Discretisation(self._axes, self._size.widths, lambda index: None)
             self._sampled[weight] = tensor(resize(self._graph.constants[weight], frozen, nothing))
 
+    def _add_table(self, index: int, x: np.ndarray) -> None:
+        """Make a quadrature's table a parameter; unused where all its readers' kernels are stored."""
+        key, group = self._channels.quadratures[index]
+        widths = self._size.widths
+        rows = np.concatenate(list(channel_rows(x, self._channels, key, widths)), 1)
+        start = prior(self._axes[group], widths[group])
+        table = self._size.tables[index].read()
+        gram = (rows @ rows.T / rows.shape[1]).astype(np.float64)
+        self._tables[index] = _matrix(f"table{index}", table, gram[None], start)
+
     def _constant(self, name: str) -> Any:
-        if name in self._trained:
-            return self._trained[name]
+        if name in self._constants:
+            return self._constants[name].parameter
         if name not in self._sampled:
             return self._fixed[name]
         value = self._sampled[name]
@@ -154,7 +235,8 @@ class _Student:
             start += length
             if segment.quadrature is not None and segment.group is not None:
                 axis_of, width = self._axes[segment.group], self._size.widths[segment.group]
-                matrix = tensor(prior(axis_of, width).astype(np.float32)) + self._tables[segment.quadrature]
+                table = self._tables[segment.quadrature].parameter
+                matrix = tensor(prior(axis_of, width).astype(np.float32)) + table
                 stacked = ops().reshape(part, (lead * segment.outer, axis_of.size, segment.inner * trail))
                 part = ops().reshape(ops().matmul(matrix.T, stacked), (lead, -1, trail))
             parts.append(part)
@@ -197,10 +279,10 @@ class _Student:
     def write_back(self, storage: str) -> None:
         """Put what was learned into the calibrated size, rounded as it will be stored."""
         size = self._size
-        for index, parameter in self._tables.items():
-            size.tables[index] = store(parameter.asnumpy(), storage, channel=1)
-        for name, parameter in self._trained.items():
-            size.changed[name] = store(parameter.asnumpy(), storage)
+        for index, table in self._tables.items():
+            size.tables[index] = store(table.parameter.asnumpy(), table_storage(storage), channel=1)
+        for name, constant in self._constants.items():
+            size.changed[name] = store(constant.parameter.asnumpy(), kernel_storage(storage))
             size.constants[name] = size.changed[name].read()
         discretisation = size.discretisation(self._axes)
         for name in self._sampled:
@@ -209,8 +291,11 @@ class _Student:
             )
 
 
-def _parameter(values: np.ndarray, name: str) -> Any:
-    return mindspore().Parameter(tensor(values.astype(np.float32)), name=name)
+def _patch_moments(graph: Graph, node: Node, x: np.ndarray) -> np.ndarray:
+    """E[u uᵀ] of what a layer's kernel multiplies, (blocks, features, features)."""
+    parts = [patches for _, _, patches in sampled_patches(graph, node, x, seed=0)]
+    total = sum((u @ u.transpose(0, 2, 1)).astype(np.float64) for u in parts)
+    return np.asarray(total / sum(u.shape[2] for u in parts))
 
 
 def _whole(segment: Any, sizes: Sequence[int]) -> Any:

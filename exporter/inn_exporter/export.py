@@ -3,41 +3,62 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from typing import Any, Callable
 
+import numpy as np
 from inn_runtime import Bundle, UsageError
 from inn_runtime import open as open_bundle
 from inn_runtime.axes import round_width
 from inn_runtime.files import write_atomically
+from inn_runtime.manifest import evaluate as value_of
 from onnx import ModelProto
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from . import forward
 from .assemble import PRESETS, assemble, round_constants
 from .calibrate import CalibratedSize, Calibration
-from .data import FEWEST_IMAGES, Source, load_samples
+from .data import FEWEST_IMAGES, Samples, Source, load_samples
 from .distill import distill
 from .folding import fold
+from .graph import Graph
 from .importers import import_onnx
 from .lowering import Lowering
 from .measure import measure
 from .nodes import ORDERS, axis_for, order_channels
 from .onnx_writer import skeleton
+from .schedule import IMAGES, OBJECTIVES, schedule
 from .storage import STORAGES
-from .structure import analyse
+from .structure import Channels, analyse
 
-QUADRATURES = ("calibrated", "trapezoid", "none")
+QUADRATURES = ("calibrated", "trapezoid", "rescaled", "none")
 EFFORTS = ("fast", "refit", "distill")
 LARGEST_REFIT = 0.5
-"""Larger sizes gain little from refitted kernels, and these must be stored."""
+"""Larger sizes gain less from refitted kernels, and these must be stored."""
 
-_ORDERS = {"calibrated": ORDERS, "trapezoid": ("smooth",), "none": ("l1", "nested")}
+_ORDERS = {
+    "calibrated": ORDERS,
+    "trapezoid": ("smooth",),
+    "rescaled": ("l1", "nested"),
+    "none": ("l1", "nested"),
+}
 """Orders that go with each quadrature, the default first."""
 
 _MOST_HELD_OUT = 2000
+
+# Durations in forward passes of the full network, as a ResNet-20 on two busy cores had them (within a factor
+# of two): per calibrated size and image, per group and image, and per image distilled at c of the full cost.
+_TIMED_IMAGES = 64
+_CALIBRATION_PASSES = 4
+_SCHEDULE_PASSES = 5
+_DISTILLATION_PASSES = (3, 8)
+"""a + b · c"""
 
 
 def export(
@@ -50,9 +71,12 @@ def export(
     order: str | None = None,
     sizes: Sequence[float] = tuple(PRESETS.values()),
     effort: str = "refit",
+    refit_up_to: float = LARGEST_REFIT,
     distill_images: int = 150_000,
+    limit: float | None = None,
     storage: str = "float16",
-    align: int = 1,
+    optimise: str = "uniform",
+    align: int | None = None,
     images: int = 256,
     seed: int = 0,
     keep: Sequence[str] = (),
@@ -71,29 +95,39 @@ def export(
         fifth, where there are few) measure the curve
     evaluate : measures the curve instead; with labels, accuracy as well as agreement
     quadrature : ``calibrated`` (from the images), ``trapezoid`` (the paper's, with uniform nodes and the
-        cubic kernel), ``none`` (plain channel selection)
+        cubic kernel), ``rescaled`` (plain channel selection, then each layer's output channels get the mean
+        and deviation they had: what estimating batch normalisation anew does), ``none`` (plain selection)
     order : how channels are laid out along their axis: ``nested``, ``smooth`` or ``l1``; default: what
         goes with the quadrature
     sizes : sizes to calibrate, in (0, 1]
     effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
-        sizes up to one half, where it is worth most; ``distill`` then trains kernels (up to one half) and
-        quadratures (above) toward the original's outputs, without labels, on all of ``data``
+        small sizes, where it is worth most; ``distill`` then trains these kernels and larger sizes'
+        quadratures toward the original's outputs, without labels, on all of ``data``
+    refit_up_to : largest size whose kernels are refitted; a size then takes bytes like its weights in 5 bits
     distill_images : how many images ``distill`` learns from, with repetition, all sizes together
+    limit : minutes that the whole export may take. ``distill`` learns from as many images as fit in, by the
+        time that a forward pass takes, so that its result depends on the machine
     storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data is int8 beside
         all but float32
-    align : widths are multiples of this
+    optimise : which channel groups shrink most. ``uniform``: all alike. ``flops``, ``params``, ``latency``:
+        those whose shrinking changes the outputs least for what it saves of these; a size then costs no
+        more of them than with uniform widths. Calibrated quadrature only
+    align : widths are multiples of this; default: 8, the engine's block of channels, to optimise ``flops``
+        or ``latency``, else 1
     seed : of the choice of calibration images and of the self-check's noise
     keep : patterns (``*`` and ``?``) of channel groups that are not resized
     labels : class names
     preprocessing : per input, how images become inputs; carried along for the device
     input_shapes : shapes of inputs that the file leaves open
-    progress : show progress bars on standard error
+    progress : show on standard error what the effort will cost, and progress bars
 
     Raises
     ------
     UsageError : the model, the data or an argument is not usable; nothing is written
     """
-    _check_arguments(quadrature, order, sizes, effort, storage)
+    _check_arguments(quadrature, order, sizes, effort, storage, optimise, limit)
+    if align is None:
+        align = OBJECTIVES[optimise]
     for name, value, least in (
         ("align", align, 1),
         ("images", images, FEWEST_IMAGES),
@@ -111,24 +145,42 @@ def export(
         raise UsageError(f"{graph.name}: no channel group can be resized")
     pool, judged = (samples, held_out) if held_out else samples.split(_pool_size(len(samples), images), seed)
     calibration, _ = pool.split(min(images, len(pool)), seed)
+    uniform = {
+        size: [round_width(size, group.size, align) for group in channels.groups]
+        for size in sorted(set(sizes) - {1.0})
+    }
+    if progress or limit is not None:
+        seconds, each = _estimate(graph, channels, uniform, calibration, len(judged), optimise)
+        what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(calibration):,} images"
+        doing = effort if quadrature == "calibrated" else quadrature
+        line, distill_images = _forecast(doing, what, seconds, each, distill_images, limit)
+        if progress:
+            print(line, file=sys.stderr)
+        elif not distill_images:
+            warnings.warn(line, stacklevel=2)
     with _bars(progress) as bar:
         ordered = order_channels(graph, channels, order, calibration.inputs, bar("ordering"))
         rounded = round_constants(ordered, storage)
         axes = [axis_for(order, group.size, quadrature) for group in channels.groups]
-        found = {
-            size: CalibratedSize(
-                [round_width(size, group.size, align) for group in channels.groups],
-                refit=effort != "fast" and size <= LARGEST_REFIT,
+        lowered = Lowering(rounded, channels.dims).run()
+        widths = uniform
+        if optimise != "uniform" and uniform:
+            update = bar("scheduling")
+            widths = schedule(
+                optimise, rounded, channels, axes, lowered, uniform, align, calibration.inputs, update
             )
-            for size in sorted(set(sizes) - {1.0})
+        found = {
+            size: CalibratedSize(chosen, refit=effort != "fast" and size <= refit_up_to)
+            for size, chosen in widths.items()
         }
-        if quadrature == "calibrated":
-            solver = Calibration(rounded, channels, axes, storage)
+        if quadrature in ("calibrated", "rescaled"):
+            solver = Calibration(
+                rounded, channels, axes, storage, seed=seed, rescale=quadrature == "rescaled"
+            )
             solver.run(list(found.values()), calibration.inputs, bar("calibrating"))
-            if effort == "distill" and found:
+            if quadrature == "calibrated" and effort == "distill" and found and distill_images:
                 update = bar("distilling")
                 distill(rounded, channels, axes, found, pool.inputs, distill_images, storage, seed, update)
-        lowered = Lowering(rounded, channels.dims).run()
         draft = assemble(
             rounded,
             channels,
@@ -137,6 +189,7 @@ def export(
             found,
             storage=storage,
             align=align,
+            schedule=optimise if found else "uniform",
             source=skeleton(rounded, lowered.weights),
             labels=labels,
             preprocessing=preprocessing or {},
@@ -159,11 +212,14 @@ def _check_arguments(
     sizes: Sequence[float],
     effort: str,
     storage: str,
+    optimise: str,
+    limit: float | None,
 ) -> None:
     for name, value, options in (
         ("quadrature", quadrature, QUADRATURES),
         ("effort", effort, EFFORTS),
         ("storage", storage, STORAGES),
+        ("optimise", optimise, tuple(OBJECTIVES)),
         ("order", order, (None, *ORDERS)),
     ):
         if value not in options:
@@ -171,9 +227,78 @@ def _check_arguments(
     if order is not None and order not in _ORDERS[quadrature]:
         fitting = " or ".join(_ORDERS[quadrature])
         raise UsageError(f"order: expected {fitting} for {quadrature} quadrature, found {order!r}")
+    if optimise != "uniform" and quadrature != "calibrated":
+        raise UsageError(f"optimise: {optimise} needs calibrated quadrature, found {quadrature}")
+    if limit is not None and not limit > 0:
+        raise UsageError(f"limit: expected minutes above 0, found {limit!r}")
+    if limit is not None and effort != "distill":
+        raise UsageError(f"limit: only distill can be cut short, found effort {effort!r}")
     for size in sizes:
         if not 0.0 < size <= 1.0:
             raise UsageError(f"sizes: expected numbers in (0, 1], found {size!r}")
+
+
+def _estimate(
+    graph: Graph,
+    channels: Channels,
+    uniform: Mapping[float, Sequence[int]],
+    calibration: Samples,
+    judged: int,
+    optimise: str,
+) -> tuple[float, float]:
+    """About how many seconds an export takes without distillation, and each image seen by distillation.
+
+    Both are multiples of a timed forward pass.
+
+    Parameters
+    ----------
+    uniform : size → widths
+    judged : how many images measure the curve
+    """
+    few = {name: array[:_TIMED_IMAGES] for name, array in calibration.inputs.items()}
+    times = []
+    for _ in range(4):  # the first pass also sets kernels up
+        start = time.perf_counter()
+        forward.run(graph, few)
+        times.append(time.perf_counter() - start)
+    one_pass = float(np.median(times[1:])) / min(_TIMED_IMAGES, len(calibration))
+    passes = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
+    if optimise != "uniform":
+        passes += len(channels.groups) * _SCHEDULE_PASSES * min(IMAGES, len(calibration))
+    macs = Lowering(graph, channels.dims).run().macs
+    full = max(value_of(macs, channels.sizes), 1)
+    least, slope = _DISTILLATION_PASSES
+    each = [least + slope * value_of(macs, widths) / full for widths in uniform.values()]
+    # Distillation spends most images on small sizes.
+    mean = float(np.average(each, weights=[(1 - size) ** 2 for size in uniform])) if each else 0.0
+    return passes * one_pass, mean * one_pass
+
+
+def _forecast(
+    effort: str, what: str, seconds: float, each: float, seen: int, limit: float | None
+) -> tuple[str, int]:
+    """A line that says what the effort will cost, and how many images distillation may see.
+
+    Parameters
+    ----------
+    seconds, each : of everything else, and of each image that distillation sees
+    limit : minutes
+    """
+    if effort != "distill":
+        return f"{effort}: {what}; {_duration(seconds)}", seen
+    wanted, wanted_seconds = seen, seconds + seen * each
+    if limit is not None and wanted_seconds > 60 * limit:
+        seen = max(0, int((60 * limit - seconds) / max(each, 1e-9)))
+    line = (
+        f"distill: {what}, then {seen:,} images seen, all sizes together; {_duration(seconds + seen * each)}"
+    )
+    if seen == wanted:
+        return line, seen
+    return f"{line} (a limit of {limit:g} min; {wanted:,} images: {_duration(wanted_seconds)})", seen
+
+
+def _duration(seconds: float) -> str:
+    return "less than a minute" if seconds < 60 else f"about {seconds / 60:.0f} min"
 
 
 @contextmanager

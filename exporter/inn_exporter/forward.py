@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -11,6 +13,8 @@ from .graph import Graph, Node
 from .operators import operator
 
 MICRO_BATCH = 64
+SPILLED = 1 << 30
+"""Bytes from which an activation lies in a temporary file."""
 
 
 def run_node(
@@ -19,15 +23,40 @@ def run_node(
     """The node's output for all images, float32."""
     fixed = {name: tensor(constants[name]) for name in node.inputs if name in constants}
     images = len(next(activations[name] for name in node.inputs if name in activations))
-    parts = []
+    result: np.ndarray | None = None
     for start in range(0, images, MICRO_BATCH):
         chosen = slice(start, start + MICRO_BATCH)
         inputs = [
             fixed[name] if name in fixed else tensor(activations[name][chosen]) if name else None
             for name in node.inputs
         ]
-        parts.append(operator(node).forward(node, inputs).asnumpy())
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        part = operator(node).forward(node, inputs).asnumpy()
+        if result is None:
+            result = _empty((images, *part.shape[1:]))
+        result[chosen] = part
+    assert result is not None
+    return result
+
+
+def _empty(shape: tuple[int, ...]) -> np.ndarray:
+    """Room for an activation, float32: where it is large, in a temporary file that the system may write
+    out when memory is short."""
+    if 4 * math.prod(shape) < SPILLED:
+        return np.empty(shape, np.float32)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def live_values(graph: Graph) -> int:
+    """How many values the activations of one image have that `walk` keeps at a time, at most."""
+    sizes = {name: math.prod(graph.shapes[name]) for name in graph.inputs}
+    last = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    most = 0
+    for index, node in enumerate(graph.nodes):
+        sizes.update({name: math.prod(graph.shapes[name]) for name in node.outputs})
+        most = max(most, sum(sizes.values()))
+        sizes = {name: size for name, size in sizes.items() if last.get(name, index + 1) > index}
+    return most
 
 
 def walk(

@@ -1,4 +1,7 @@
-"""The order of channels along each axis: nested (ours), smooth (the paper's), by L1 norm (the baseline)."""
+"""The order of channels along each axis: nested (ours), smooth (the paper's), by L1 norm (the baseline).
+
+Where everything along an axis is linear, nested order is free to mix channels too: the axis is rotated.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,20 @@ from inn_runtime.axes import Axis
 from inn_runtime.manifest import Dimension, Segment
 
 from . import forward
-from .graph import Graph
+from .graph import Graph, Node
+from .operators import operator
 from .statistics import Moments
 from .structure import Channels
 
 ORDERS = ("nested", "smooth", "l1")
+
+EXPLAINED = 1e-7
+"""Share of a channel's second moment below which it counts as explained by the chosen ones."""
+
+BLOCK = 256
+"""Steps of nested order before the residuals are worked out anew."""
+
+_NOTHING = 1e-30
 
 
 def order_channels(
@@ -25,9 +37,18 @@ def order_channels(
     images: Mapping[str, np.ndarray],
     progress: Callable[[float], None] = lambda done: None,
 ) -> Graph:
-    """Lay out every group's channels in the given order; the network's function does not change."""
+    """Lay out every group's channels in the given order; the network's function does not change.
+
+    Nested order rotates the groups that allow it.
+    """
     if order == "nested":
-        orders = [nested_order(seen_by) for seen_by in consumers(graph, channels, images, progress)]
+        seen_by = consumers(graph, channels, images, progress)
+        rotations = {group: nested_rotation(seen_by[group]) for group in rotatable(graph, channels)}
+        graph = rotate(graph, channels, rotations)
+        orders = [
+            np.arange(size) if group in rotations else nested_order(seen_by[group])
+            for group, size in enumerate(channels.sizes)
+        ]
     else:
         features = _weight_features(graph, channels)
         rule: Callable[[np.ndarray], np.ndarray] = smooth_path if order == "smooth" else largest_first
@@ -62,6 +83,53 @@ def _positions(dimension: Dimension, sizes: list[int], orders: list[np.ndarray])
         parts.append(index)
         start += length
     return np.concatenate(parts)
+
+
+def rotatable(graph: Graph, channels: Channels) -> set[int]:
+    """The groups whose channels may be mixed by any rotation.
+
+    Everything along them is dense layers that write or read them, and operators that treat all channels
+    alike: linear residual streams.
+    """
+    found = set(range(len(channels.groups)))
+    for node in graph.nodes:
+        tensors = [channels.dims[name] for name in (*node.inputs, *node.outputs) if name]
+        along = {segment.group for dims in tensors for dimension in dims for segment in dimension}
+        found -= {group for group in found & along if not _mixes(node, tensors, group)}
+    return found
+
+
+def _mixes(node: Node, tensors: Sequence[Sequence[Dimension]], group: int) -> bool:
+    """Whether a node, of whose ``tensors`` some follow a group, lets its channels be mixed."""
+    axes = [_plain_axes(dims, group) for dims in tensors]
+    if None in axes:
+        return False
+    if operator(node).linear:
+        return bool(node.attributes.get("group", 1) == 1)
+    # An operand that is broadcast along the channels is the same for all of them, and mixed for none.
+    return operator(node).mixes and all(found == [1] for found in axes)
+
+
+def _plain_axes(dims: Sequence[Dimension], group: int) -> list[int] | None:
+    """The dimensions that follow a group; None where one of them is more than the group's channels."""
+    axes = [axis for axis, dim in enumerate(dims) if any(segment.group == group for segment in dim)]
+    plain = all([(s.outer, s.inner) for s in dims[axis]] == [(1, 1)] for axis in axes)
+    return axes if plain else None
+
+
+def rotate(graph: Graph, channels: Channels, rotations: Mapping[int, np.ndarray]) -> Graph:
+    """Change the basis of some groups, x to Qᵀx with Q (N, N) orthogonal, in all constants.
+
+    Rows of those that produce x and columns of those that read it turn alike: Qᵀ W and W Q.
+    """
+    constants = {}
+    for name, values in graph.constants.items():
+        for axis, dimension in enumerate(channels.dims[name]):
+            for segment in dimension:
+                if segment.group is not None and segment.group in rotations:
+                    values = np.moveaxis(np.tensordot(values, rotations[segment.group], (axis, 0)), -1, axis)
+        constants[name] = np.ascontiguousarray(values, np.float32)
+    return replace(graph, constants=constants)
 
 
 @dataclass(frozen=True)
@@ -100,39 +168,118 @@ def consumers(
     return result
 
 
+def nested_rotation(seen_by: Sequence[Consumer]) -> np.ndarray:
+    """A basis whose every prefix explains the consumers' outputs best.
+
+    With one consumer, y = L x with LᵀL = Σ WᵀW: the principal components Vᵀ y are the best n numbers to
+    know of it for every n, and those of x that tell them are (LᵀV)ᵀ x; orthogonalising these in order
+    keeps the span of every prefix. Several consumers are averaged, their traces scaled to 1.
+
+    Returns
+    -------
+    basis : (N, N), orthogonal, the first direction in the first column
+    """
+    size = len(seen_by[0].gram)
+    used = [(_scaled(c.gram), _scaled(c.kernel)) for c in seen_by]
+    gram, kernel = (np.sum(matrices, axis=0) for matrices in zip(*used))
+    root = _root(kernel)
+    _, vectors = np.linalg.eigh(root @ gram @ root)
+    basis, _ = np.linalg.qr(root @ vectors[:, ::-1])
+    largest = basis[np.abs(basis).argmax(0), np.arange(size)]
+    result: np.ndarray = basis * np.where(largest < 0, -1.0, 1.0)
+    return result
+
+
+def _scaled(moment: np.ndarray) -> np.ndarray:
+    """A positive semidefinite matrix scaled to trace 1, or zero."""
+    result: np.ndarray = moment / max(float(np.trace(moment)), _NOTHING)
+    return result
+
+
+def _root(moment: np.ndarray) -> np.ndarray:
+    """The symmetric square root of a positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(moment)
+    root: np.ndarray = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return root
+
+
 def nested_order(seen_by: Sequence[Consumer]) -> np.ndarray:
     """An order whose every prefix explains the consumers' *outputs* best.
 
-    Greedy: with R the Gram of what the chosen channels leave unexplained and L'L = Σ WᵀW, each step takes
-    the channel j with the largest Σ ‖L R_j‖² / R_jj (the drop of the outputs' error, each consumer's scaled
-    to 1) and deflates R. With L = I this is pivoted Cholesky.
+    Greedy: with R the Gram of what the chosen channels leave unexplained and K = Σ WᵀW, each step takes the
+    channel j with the largest Σ (RKR)_jj / R_jj (the drop of the outputs' error, each consumer's scaled to
+    1) and deflates R. With K = I this is pivoted Cholesky. Channels that the chosen ones explain come last,
+    those with the largest outputs first.
 
     Returns
     -------
     order : (N,)
     """
-    states = []
-    for consumer in seen_by:
-        values, vectors = np.linalg.eigh(consumer.kernel)
-        root = (vectors * np.sqrt(np.maximum(values, 0))).T
-        residual = consumer.gram / max(float(np.sum(consumer.kernel * consumer.gram)), 1e-30)
-        floor = max(1e-9 * float(np.diagonal(residual).mean()), 1e-30)
-        states.append([residual, root @ residual, floor])
     size = len(seen_by[0].gram)
+    scales = [float(np.sum(consumer.kernel * consumer.gram)) for consumer in seen_by]
+    residuals = [_Residual(c.gram / scale, c.kernel) for c, scale in zip(seen_by, scales) if scale > _NOTHING]
+    outputs = sum((r.gram.diagonal() * r.kernel.diagonal() for r in residuals), np.zeros(size))
     order: list[int] = []
-    for _ in range(size):
-        gains = np.zeros(size)
-        for residual, outputs, floor in states:
-            gains += (outputs**2).sum(0) / np.maximum(np.diagonal(residual), floor)
-        gains[order] = -np.inf
-        chosen = int(np.argmax(gains))
-        order.append(chosen)
-        for state in states:
-            residual, outputs, floor = state
-            row = residual[chosen] / max(float(residual[chosen, chosen]), floor)
-            state[1] = outputs - np.outer(outputs[:, chosen], row)
-            state[0] = residual - np.outer(residual[:, chosen], row)
-    return np.array(order)
+    while len(order) < size:
+        unexplained = np.any([np.zeros(size, bool), *(r.left > r.floor for r in residuals)], axis=0)
+        unexplained[order] = False
+        if not unexplained.any():
+            break
+        gains = sum(r.gains() for r in residuals)
+        order.append(int(np.argmax(np.where(unexplained, gains, -1.0))))
+        for residual in residuals:
+            residual.explain(order[-1])
+    rest = np.setdiff1d(np.arange(size), order)
+    return np.array([*order, *rest[np.argsort(-outputs[rest], kind="stable")]])
+
+
+class _Residual:
+    """What the chosen channels leave unexplained of one consumer.
+
+    The diagonals of R and RKR are always up to date. R is so once in a block of steps; each step since
+    then takes a factor r rᵀ off it, as in pivoted Cholesky, and r, Kr and RKr give everything else.
+
+    Attributes
+    ----------
+    gram, kernel : R at the start of the block and K, (N, N)
+    left, energy : diagonals of R and RKR, (N,)
+    floor : what is left of a channel that counts as explained, (N,)
+    """
+
+    def __init__(self, gram: np.ndarray, kernel: np.ndarray) -> None:
+        self.gram, self.kernel = gram, kernel
+        self.left = gram.diagonal().copy()
+        self.floor = EXPLAINED * self.left
+        self._start_block()
+
+    def _start_block(self) -> None:
+        read = self.kernel @ self.gram
+        self._matrices = np.stack([self.gram, read, self.gram @ read])
+        self.energy = self._matrices[2].diagonal().copy()
+        self.left = np.minimum(self.left, self.gram.diagonal())
+        self._factors = np.zeros((3, len(self.gram), min(BLOCK, len(self.gram))))
+        self._steps = 0
+
+    def gains(self) -> np.ndarray:
+        """The drop of the outputs' error for each channel that might be chosen, (N,)."""
+        return np.where(self.left > self.floor, self.energy / np.maximum(self.left, _NOTHING), 0.0)
+
+    def explain(self, chosen: int) -> None:
+        """Take away what a channel explains; nothing where it is explained itself."""
+        if self.left[chosen] <= self.floor[chosen]:
+            return
+        if self._steps == self._factors.shape[2]:
+            self.gram = self.gram - self._factors[0] @ self._factors[0].T
+            self._start_block()
+        before = self._factors[..., : self._steps]
+        factor = (self._matrices[:, :, chosen] - before @ before[0, chosen]) / np.sqrt(self.left[chosen])
+        r, read, energies = factor
+        drop = 2 * (energies - before[0] @ (before[1].T @ r)) - r * (r @ read)
+        self.energy = np.maximum(self.energy - r * drop, 0.0)
+        self.left = np.maximum(self.left - r**2, 0.0)
+        self.left[chosen] = 0.0
+        self._factors[..., self._steps] = factor
+        self._steps += 1
 
 
 def _segments(

@@ -21,10 +21,12 @@ OPSET, IR_VERSION = 17, 8
 
 def skeleton(graph: Graph, weights: Sequence[LoweredWeight]) -> bytes:
     """The network without its weights: each initializer says, as JSON in its description, how the bundle
-    lays its weight out (``permutation``)."""
+    lays its weight out (``permutation`` of the initializer)."""
+    onnx_layouts = _onnx_layouts(graph)
     initializers = []
     for weight in weights:
-        description = json.dumps({"permutation": weight.permutation})
+        onnx_axes = onnx_layouts.get(weight.name, range(len(weight.permutation)))
+        description = json.dumps({"permutation": [onnx_axes[axis] for axis in weight.permutation]})
         initializers.append(
             TensorProto(name=weight.name, data_type=TensorProto.FLOAT, doc_string=description)
         )
@@ -48,7 +50,7 @@ def resized_onnx(model: Model) -> ModelProto:
 
 
 def resized_constants(model: Model, layouts: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
-    """The weights of a resized network in the graph's layout; ``layouts`` gives each one's permutation."""
+    """The weights of a resized network; ``layouts`` gives each one's permutation in the bundle."""
     return {
         weight.name: np.ascontiguousarray(model.weight(index).transpose(np.argsort(layouts[weight.name])))
         for index, weight in enumerate(model.bundle.manifest.weights)
@@ -61,18 +63,28 @@ def export_onnx(bundle: Bundle, size: float | str) -> bytes:
     return content
 
 
+def _onnx_layouts(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Constants that ONNX lays out otherwise than the graph, and their axes there in the graph's order."""
+    result = {}
+    for node in graph.nodes:
+        for name in graph.constant_inputs(node):
+            if (axes := operator(node).onnx_permutation(node, name)) is not None:
+                result[name] = axes
+    return result
+
+
 def _model(graph: Graph, initializers: list[TensorProto]) -> ModelProto:
-    nodes, scalars = [], []
+    nodes, attributes = [], []
     for node in graph.nodes:
         proto, extra = _node(node)
         nodes.append(proto)
-        scalars.extend(extra)
+        attributes.extend(extra)
     body = helper.make_graph(
         nodes,
         graph.name,
         [_value(graph, name) for name in graph.inputs],
         [_value(graph, name) for name in graph.outputs],
-        [*initializers, *scalars],
+        [*initializers, *attributes],
     )
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     model.producer_name = "innlite"
@@ -84,10 +96,10 @@ def _value(graph: Graph, name: str) -> Any:
 
 
 def _node(node: Node) -> tuple[Any, list[TensorProto]]:
-    attributes, inputs, scalars = dict(node.attributes), list(node.inputs), []
+    attributes, inputs, extra = dict(node.attributes), list(node.inputs), []
     for attribute in operator(node).onnx_inputs:
-        name = f"{node.name}.{attribute}"
-        scalar = numpy_helper.from_array(np.array(attributes.pop(attribute), np.float32), name)
-        scalars.append(scalar)
+        name, value = f"{node.name}.{attribute}", attributes.pop(attribute)
+        kind = np.int64 if isinstance(value, tuple) else np.float32
+        extra.append(numpy_helper.from_array(np.array(value, kind), name))
         inputs.append(name)
-    return helper.make_node(node.op, inputs, list(node.outputs), name=node.name, **attributes), scalars
+    return helper.make_node(node.op, inputs, list(node.outputs), name=node.name, **attributes), extra

@@ -10,6 +10,7 @@ NCHW = (0, 3, 1, 2)
 
 FORMAT_NHWC = 1
 PAD_EXPLICIT = 0
+PAD_CONSTANT, PAD_REFLECT = 0, 1
 REDUCE_MEAN = 0
 ROUND_FLOOR, ROUND_CEIL = 0, 1
 
@@ -61,6 +62,24 @@ PRIMITIVES = {
             "in_channel": (8, "long"),
             "out_channel": (9, "long"),
             "activation_type": (10, "byte"),
+        },
+    ),
+    "Conv2dTransposeFusion": Primitive(
+        36,
+        {
+            "format": (0, "int"),
+            "kernel_size": (1, "longs"),
+            "stride": (2, "longs"),
+            "dilation": (3, "longs"),
+            "pad_mode": (4, "byte"),
+            "pad": (5, "longs"),
+            "pad_list": (6, "longs"),
+            "mode": (7, "long"),
+            "group": (8, "long"),
+            "in_channel": (9, "long"),
+            "out_channel": (10, "long"),
+            "activation_type": (11, "byte"),
+            "output_paddings": (12, "longs"),
         },
     ),
     "Flatten": Primitive(61, {"axis": (0, "long")}),

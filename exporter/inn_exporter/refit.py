@@ -1,4 +1,4 @@
-"""Refitting a kernel: least squares toward the full network's outputs, over the resized layer's patches.
+"""Refitting a kernel: least squares toward what the full network does, over the resized layer's patches.
 
 With y the outputs of the resampled layer W0 on the resized network's patches u, and T the targets,
 
@@ -6,46 +6,95 @@ With y the outputs of the resampled layer W0 on the resized network's patches u,
 
 ridge toward W0, which is itself the quadrature's solution. Patches hold the padding's zeros, so centring
 is exact at borders too.
+
+Where an activation with limits follows (ReLU, clips), only what passes it matters: an output that should
+be below the limit may lie anywhere below. So where a target lies beyond a limit, and the output too, the
+output becomes the target, and the same system is solved again, a few times. Each round brings the outputs
+nearer to where they may lie (majorisation; after Zhang et al., 2015, "nonlinear response").
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from .graph import Node
-from .operators import operator
-from .statistics import CHUNK, ridge_solution
+import numpy as np
+import scipy.linalg
 
 RIDGE = 0.01
+ROUNDS = 8
 
 
-def refit_step(node: Node, x: np.ndarray, error: np.ndarray, ridge: float = RIDGE) -> np.ndarray | None:
-    """The step W' - W0, shaped like W; None where the operator has no patches, or they are zero.
+@dataclass(frozen=True)
+class Observed:
+    """What a layer sees and should do, at some positions of some images; float32.
+
+    Attributes
+    ----------
+    patches : (blocks, features, samples), see `Operator.unfold`
+    output : of the layer in the resized network, (channels, samples)
+    target : what it should be, (channels, samples)
+    other : what is added before the activation, (channels, samples)
+    """
+
+    patches: np.ndarray
+    output: np.ndarray
+    target: np.ndarray
+    other: np.ndarray
+
+    @staticmethod
+    def joined(parts: Sequence[Observed]) -> Observed:
+        """Samples of several chunks of images."""
+        names = ("patches", "output", "target", "other")
+        return Observed(*(np.concatenate([getattr(part, name) for part in parts], -1) for name in names))
+
+
+def refit_step(
+    seen: Observed, limits: tuple[float, float], ridge: float = RIDGE, rounds: int = ROUNDS
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The steps W' - W0, (channels, features), and b' - b0, (channels,); None where all patches are alike.
 
     Parameters
     ----------
-    x : the layer's input in the resized network, (images, I, …)
-    error : T - y, (images, O, …)
+    limits : of the activation that follows, infinite where there is none
+    ridge : ρ
+    rounds : of moving the targets, where there are limits
     """
-    sums: list[np.ndarray] | None = None
-    count = 0
-    for first in range(0, len(x), CHUNK):
-        patches = operator(node).unfold(node, x[first : first + CHUNK])
-        if patches is None:
-            return None
-        part = error[first : first + CHUNK]
-        e = np.moveaxis(part, 1, 0).reshape(part.shape[1], -1)
-        terms = [
-            patches @ patches.T,
-            e @ patches.T,
-            patches.sum(1, dtype=np.float64),
-            e.sum(1, dtype=np.float64),
-        ]
-        sums = [t.astype(np.float64) + s for t, s in zip(terms, sums if sums else [np.float64(0)] * 4)]
-        count += patches.shape[1]
-    assert sums is not None
-    gram, cross, mean_u, mean_e = (total / count for total in sums)
-    gram = gram - np.outer(mean_u, mean_u)
-    cross = cross - np.outer(mean_e, mean_u)
-    step = ridge_solution(gram, cross, ridge)
-    return None if step is None else step.astype(np.float32)
+    blocks, features, samples = seen.patches.shape
+    mean = seen.patches.mean(2, dtype=np.float64)
+    gram = _product(seen.patches, seen.patches) - mean[:, :, None] * mean[:, None]
+    level = ridge * np.einsum("bff->b", gram) / features
+    if not level.max() > 0.0:
+        return None
+    level = np.maximum(level, 1e-6 * level.max())  # of blocks that are constant
+    factors = [scipy.linalg.cho_factor(g + v * np.eye(features)) for g, v in zip(gram, level)]
+    channels = len(seen.output)
+    kernel, bias = np.zeros((blocks, channels // blocks, features)), np.zeros(channels)
+    total = seen.output + seen.other
+    for number in range(rounds if np.isfinite(limits).any() else 1):
+        error = _error(total, seen.target + seen.other, limits if number else (-np.inf, np.inf))
+        rows = error.reshape(blocks, -1, samples)
+        middle = rows.mean(2, dtype=np.float64)
+        cross = _product(rows, seen.patches) - middle[:, :, None] * mean[:, None]
+        cross -= level[:, None, None] * kernel
+        step = np.stack([scipy.linalg.cho_solve(f, c.T).T for f, c in zip(factors, cross)])
+        shift = (middle - np.einsum("bcf,bf->bc", step, mean)).reshape(-1)
+        kernel += step
+        bias += shift
+        change = np.matmul(step.astype(np.float32), seen.patches).reshape(channels, samples)
+        total += change + shift[:, None].astype(np.float32)
+    return kernel.reshape(channels, features).astype(np.float32), bias.astype(np.float32)
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """E[a bᵀ] over samples, per block."""
+    result: np.ndarray = np.matmul(a, b.transpose(0, 2, 1)).astype(np.float64) / a.shape[2]
+    return result
+
+
+def _error(value: np.ndarray, target: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """What is missing to the nearest value that is as good as the target."""
+    low, high = limits
+    aim = np.where(target <= low, np.minimum(value, low), target)
+    aim = np.where(target >= high, np.maximum(value, high), aim)
+    return aim - value

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import scipy.linalg
 
-from .graph import Graph
+from .graph import Graph, Node
+from .operators import operator
 from .structure import Channels, QuadratureKey
 
 CHUNK = 32
 """Images per step: bounds the memory of unfolded activations."""
+
+POSITIONS = 256
+"""Positions of an image that statistics are taken from, drawn anew for each chunk of images."""
+
+PATCHES = 64
+"""Positions of an image at which patches are looked at: there are many more values in each."""
 
 SPREAD = 0.01
 """Weight of the statistics before pooling in those of a pooled tensor."""
@@ -26,10 +34,32 @@ def channel_rows(
     assert segment.group is not None
     start = sum(before.length(widths) for before in dimension[: key.part])
     stop, width = start + segment.length(widths), widths[segment.group]
+    random = np.random.default_rng(0)
     for first in range(0, len(activation), CHUNK):
         part = np.moveaxis(activation[first : first + CHUNK], key.dim, 0)[start:stop]
+        if key.dim == 1:
+            at = chosen_positions(random, activation.shape[2:], POSITIONS)
+            part = part if at is None else part.reshape(*part.shape[:2], -1)[:, :, at]
         blocks = part.reshape(segment.outer, width, segment.inner * part[0].size)
         yield blocks.transpose(1, 0, 2).reshape(width, -1)
+
+
+def chosen_positions(random: np.random.Generator, shape: Sequence[int], most: int) -> np.ndarray | None:
+    """At most ``most`` positions of a channel of ``shape``, as indices into it flattened; None for all."""
+    count = math.prod(shape)
+    return None if count <= most else np.sort(random.choice(count, most, replace=False))
+
+
+def sampled_patches(
+    graph: Graph, node: Node, x: np.ndarray, seed: int
+) -> Iterator[tuple[slice, np.ndarray | None, np.ndarray]]:
+    """What a linear layer's kernel multiplies, at some positions: the images, the positions (None: all)
+    and the patches (blocks, features, samples), a chunk of images at a time."""
+    random = np.random.default_rng(seed)
+    for first in range(0, len(x), CHUNK):
+        part = slice(first, first + CHUNK)
+        at = chosen_positions(random, graph.shapes[node.output][2:], PATCHES)
+        yield part, at, operator(node).unfold(node, x[part], at)
 
 
 def second_moments(

@@ -10,8 +10,8 @@ from inn_runtime.bundle import SCALE_SUFFIX
 from inn_runtime.packed import LEAST, packed_length
 
 STORAGES = ("float32", "float16", "int8")
-"""Of control grids; calibration data may also be int6 or int4."""
-_BITS = {"int8": 8, "int6": 6, "int4": 4}
+"""Of control grids; calibration data may also be int4 to int6."""
+_BITS = {"int8": 8, "int6": 6, "int5": 5, "int4": 4}
 _CLIPS = tuple(np.linspace(1.0, 0.6, 9, dtype=np.float32))
 """Where the range of packed integers may end, relative to a channel's largest value."""
 
@@ -106,10 +106,10 @@ def pack(integers: np.ndarray, bits: int) -> np.ndarray:
 
 
 def table_storage(storage: str) -> str:
-    """Storage of tables, B - B0, beside grids stored as ``storage``: int8 costs no accuracy there."""
-    return "float32" if storage == "float32" else "int8"
+    """Storage of tables, B - B0, beside grids stored as ``storage``: later layers make up for rounding."""
+    return "float32" if storage == "float32" else "int4"
 
 
 def kernel_storage(storage: str) -> str:
     """Storage of kernels that belong to one size, beside grids stored as ``storage``."""
-    return "float32" if storage == "float32" else "int8"
+    return "float32" if storage == "float32" else "int5"

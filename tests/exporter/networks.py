@@ -63,6 +63,16 @@ class Network:
         operands = [x, weight, self.weight(outputs)] if bias else [x, weight]
         return self.node("Conv", *operands, **attributes)
 
+    def conv_transpose(
+        self, x: str, inputs: int, outputs: int, kernel: int = 3, bias: bool = True, **attributes: Any
+    ) -> str:
+        """A transposed convolution of stride 2, unless ``attributes`` say otherwise."""
+        attributes.setdefault("kernel_shape", [kernel, kernel])
+        attributes.setdefault("strides", [2, 2])
+        weight = self.weight(inputs, outputs // attributes.get("group", 1), *attributes["kernel_shape"])
+        operands = [x, weight, self.weight(outputs)] if bias else [x, weight]
+        return self.node("ConvTranspose", *operands, **attributes)
+
     def relu(self, x: str) -> str:
         return self.node("Relu", x)
 

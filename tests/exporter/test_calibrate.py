@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inn_exporter.calibrate import graph_with_early_shortcuts, solve
+from inn_exporter.calibrate import CalibratedSize, Calibration, graph_with_early_shortcuts, solve
+from inn_exporter.folding import fold
+from inn_exporter.forward import live_values, run, run_node
 from inn_exporter.graph import Graph, Node
-from inn_exporter.refit import refit_step
+from inn_exporter.importers import import_onnx
+from inn_exporter.nodes import axis_for
+from inn_exporter.operators import operator
+from inn_exporter.refit import Observed, refit_step
 from inn_exporter.storage import store
+from inn_exporter.structure import Channels, analyse
+from inn_runtime.axes import Axis, round_width
+from networks import Network, images
 
 
 def test_solve_finds_the_exact_map_where_there_is_one() -> None:
@@ -61,23 +69,51 @@ def _conv(**attributes: object) -> Node:
     return Node("Conv", "c", ("x", "w", "b"), ("y",), {**defaults, **attributes})
 
 
-def test_refit_recovers_a_kernel_from_its_outputs() -> None:
-    """Whatever stride, padding and dilation: unfolding agrees with the convolution itself."""
-    from inn_exporter.forward import run_node
+def _refitted(
+    node: Node, true: np.ndarray, start: np.ndarray, x: np.ndarray, limits: tuple[float, float]
+) -> np.ndarray:
+    """The kernel that ``start`` becomes when the layer should do what ``true`` does."""
+    bias = np.zeros(len(true), np.float32)
+    wanted, found = (run_node(node, {"x": x}, {"w": w, "b": bias}).swapaxes(0, 1) for w in (true, start))
+    target, output = (a.reshape(len(true), -1) for a in (wanted, found))
+    target = np.clip(target, *limits)  # what lies beyond cannot be seen, so it must not matter
+    seen = Observed(operator(node).unfold(node, x), output, target, np.zeros_like(target))
+    step = refit_step(seen, limits, ridge=1e-9, rounds=300)
+    assert step is not None
+    return start + step[0].reshape(start.shape)
 
+
+@pytest.mark.parametrize("limits", [(-np.inf, np.inf), (0.0, np.inf), (-1.0, 6.0)])
+@pytest.mark.parametrize("group", [1, 3])
+def test_refit_recovers_a_kernel_from_its_outputs(limits: tuple[float, float], group: int) -> None:
+    """Whatever stride, padding and dilation, and through activations: unfolding agrees with the layer."""
     random = np.random.default_rng(0)
     x = random.standard_normal((40, 3, 9, 8)).astype(np.float32)
-    true, start = (random.standard_normal((5, 3, 3, 2)).astype(np.float32) for _ in range(2))
-    bias = np.zeros(5, np.float32)
-    wanted, found = (run_node(_conv(), {"x": x}, {"w": w, "b": bias}) for w in (true, start))
-    step = refit_step(_conv(), x, wanted - found, ridge=1e-9)
-    assert step is not None
-    assert start + step.reshape(start.shape) == pytest.approx(true, abs=1e-3)
+    shape = (5, 3, 3, 2) if group == 1 else (3, 1, 3, 2)
+    true, start = (random.standard_normal(shape).astype(np.float32) for _ in range(2))
+    assert _refitted(_conv(group=group), true, start, x, limits) == pytest.approx(true, abs=2e-2)
 
 
-def test_depthwise_kernels_are_not_refitted() -> None:
-    x = np.ones((2, 3, 4, 4), np.float32)
-    assert refit_step(_conv(group=3), x, x) is None
+def test_every_round_of_refit_brings_outputs_nearer_to_where_they_may_lie() -> None:
+    random = np.random.default_rng(0)
+    patches = random.standard_normal((1, 4, 500)).astype(np.float32)
+    target = random.standard_normal((3, 500)).astype(np.float32)
+    output, other = (random.standard_normal((3, 500)).astype(np.float32) for _ in range(2))
+
+    def error(rounds: int) -> float:
+        step = refit_step(Observed(patches, output, target, other), (0.0, np.inf), 1e-6, rounds)
+        assert step is not None
+        total, aim = output + step[0] @ patches[0] + step[1][:, None] + other, target + other
+        return float(np.square(np.where(aim <= 0, np.maximum(total, 0), total - aim)).mean())
+
+    errors = [error(rounds) for rounds in (1, 2, 4, 8, 30)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.98 * errors[0]
+
+
+def test_nothing_is_refitted_where_all_patches_are_alike() -> None:
+    rows = np.ones((2, 6), np.float32)
+    assert refit_step(Observed(np.ones((1, 4, 6), np.float32), rows, rows, rows), (0.0, np.inf)) is None
 
 
 def test_the_smaller_branch_of_a_residual_sum_runs_first() -> None:
@@ -97,3 +133,58 @@ def test_the_smaller_branch_of_a_residual_sum_runs_first() -> None:
     }
     graph = Graph("g", ["x"], ["sum"], nodes, constants, {})
     assert [n.name for n in graph_with_early_shortcuts(graph).nodes] == ["shortcut", "first", "second", "sum"]
+
+
+@pytest.fixture
+def small() -> tuple[Graph, Channels, list[Axis]]:
+    """A network of two convolutions and a dense layer, and what can be resized in it."""
+    network = Network()
+    x = network.relu(network.conv(network.input(3, 20, 20), 3, 12))
+    x = network.relu(network.conv(x, 12, 10))
+    network.output(network.dense(network.node("Flatten", network.node("GlobalAveragePool", x)), 10, 5))
+    graph = fold(import_onnx(network.model()))
+    channels = analyse(graph)
+    return graph, channels, [axis_for("nested", size, "calibrated") for size in channels.sizes]
+
+
+def _sizes(channels: Channels, refit: bool = True) -> list[CalibratedSize]:
+    return [CalibratedSize([round_width(s, n, 1) for n in channels.sizes], refit) for s in (0.3, 0.5, 0.8)]
+
+
+def test_memory_only_decides_how_many_sizes_are_calibrated_at_a_time(
+    small: tuple[Graph, Channels, list[Axis]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, channels, axes = small
+    inputs = {graph.inputs[0]: images(40, 3, 20, 20)}
+    together, apart = _sizes(channels), _sizes(channels)
+    done: list[float] = []
+    Calibration(graph, channels, axes).run(together, inputs, done.append)
+    assert done == sorted(done)
+    assert done[-1] == 1.0
+    monkeypatch.setattr("inn_exporter.forward.SPILLED", 1000)  # activations in temporary files
+    Calibration(graph, channels, axes, memory=1).run(apart, inputs)
+    for a, b in zip(together, apart):
+        for name, values in a.constants.items():
+            assert np.array_equal(values, b.constants[name]), name
+
+
+def test_live_values_are_the_most_that_a_walk_keeps(small: tuple[Graph, Channels, list[Axis]]) -> None:
+    graph, _, _ = small
+    # The first convolution's output and the same after its activation, 12 channels each.
+    assert live_values(graph) == 2 * 12 * 20 * 20
+
+
+def test_rescaling_restores_means_and_deviations(small: tuple[Graph, Channels, list[Axis]]) -> None:
+    graph, channels, axes = small
+    inputs = {graph.inputs[0]: images(40, 3, 20, 20)}
+    (size,) = _sizes(channels)[1:2]
+    Calibration(graph, channels, axes, "float32", rescale=True).run([size], inputs)
+    assert not size.tables
+    first = graph.nodes[0]
+    full = run_node(first, inputs, graph.constants)[:, : size.widths[0]]
+    found = run_node(first, inputs, size.constants)
+    assert found == pytest.approx(full, abs=1e-4)
+    output = graph.outputs[0]
+    full, found = (run(graph, inputs, constants)[output] for constants in (None, size.constants))
+    assert found.mean(0) == pytest.approx(full.mean(0), abs=1e-4)
+    assert found.std(0) == pytest.approx(full.std(0), abs=1e-4)

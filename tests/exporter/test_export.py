@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from inn_runtime.axes import round_width
 from inn_runtime.cli import main
-from onnx import helper
+from networks import Network
+from networks import images as random_images
+from onnx import ModelProto, helper
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "benchmarks" / "models" / "fashion-resnet20.onnx"
@@ -136,6 +140,12 @@ def test_unusable_calibration_data_is_refused(data: Any, message: str, tmp_path:
         ({"quadrature": "none", "order": "smooth"}, "order: expected l1 or nested for none"),
         ({"effort": "none"}, "effort: expected one of"),
         ({"align": 0}, "align: expected at least 1, found 0"),
+        ({"optimise": "speed"}, "optimise: expected one of uniform, flops, params, latency, found 'speed'"),
+        ({"optimise": "params", "quadrature": "trapezoid"}, "optimise: params needs calibrated quadrature"),
+        ({"optimise": "flops", "quadrature": "none"}, "found none"),
+        ({"limit": 3.0}, "limit: only distill can be cut short, found effort 'refit'"),
+        ({"limit": 0.0, "effort": "distill"}, "limit: expected minutes above 0, found 0.0"),
+        ({"limit": float("nan"), "effort": "distill"}, "limit: expected minutes above 0, found nan"),
         ({"images": 3}, "images: expected at least 16"),
         ({"keep": ["*"]}, "no channel group can be resized"),
     ],
@@ -144,6 +154,68 @@ def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str, tmp_
     data = np.random.default_rng(0).random((20, 1, 28, 28))
     with pytest.raises(inn.UsageError, match=message):
         inn_exporter.export(MODEL, tmp_path / "a.inn", data, **changes)
+
+
+@pytest.fixture
+def small_network() -> ModelProto:
+    network = Network()
+    x = network.relu(network.conv(network.input(1, 8, 8), 1, 32))
+    x = network.relu(network.conv(network.relu(network.conv(x, 32, 32)), 32, 24))
+    pooled = network.node("Flatten", network.node("GlobalAveragePool", x))
+    network.output(network.dense(pooled, 24, 5))
+    return network.model()
+
+
+@pytest.mark.parametrize(("optimise", "align"), [("params", 1), ("flops", 8), ("latency", 8)])
+def test_schedules_cost_no_more_than_uniform_widths(
+    optimise: str, align: int, small_network: ModelProto, tmp_path: Path
+) -> None:
+    data, sizes = random_images(40, 1, 8, 8), (0.4, 0.7)
+    found, uniform = (
+        inn_exporter.export(
+            small_network, tmp_path / f"{name}.inn", data, sizes=sizes, optimise=name, align=given, images=32
+        )
+        for name, given in ((optimise, None), ("uniform", align))
+    )
+    assert (found.manifest.schedule, found.manifest.align) == (optimise, align)
+    assert uniform.manifest.schedule == "uniform"
+    previous: tuple[int, ...] = (0, 0, 0)
+    for size in sizes:
+        model, even = found.resample(size), uniform.resample(size)
+        assert even.plan.widths == tuple(round_width(size, full, align) for full in (32, 32, 24))
+        assert model.parameters <= even.parameters or optimise != "params"
+        assert model.macs <= even.macs or optimise == "params"
+        assert all(
+            width % align == 0 or width == full for width, full in zip(model.plan.widths, (32, 32, 24))
+        )
+        assert all(a <= b for a, b in zip(previous, model.plan.widths))
+        previous = model.plan.widths
+    assert all(entry.measured["agreement"] > 0.2 for entry in found.manifest.sizes)
+
+
+@pytest.mark.parametrize(("limit", "seen"), [(None, 5000), (60.0, 5000), (2.0, 900), (0.4, None)])
+def test_a_limit_shortens_distillation(
+    limit: float | None,
+    seen: int | None,
+    small_network: ModelProto,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module = importlib.import_module("inn_exporter.export")
+    calls: list[int] = []
+    monkeypatch.setattr(module, "distill", lambda *arguments: calls.append(arguments[5]))
+    monkeypatch.setattr(module, "_estimate", lambda *arguments: (30.0, 0.1))
+    data = random_images(40, 1, 8, 8)
+    arguments = {"sizes": (0.5,), "effort": "distill", "distill_images": 5000, "limit": limit}
+    inn_exporter.export(small_network, tmp_path / "a.inn", data, images=32, progress=True, **arguments)
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith(f"distill: 1 size, 32 images, then {seen or 0:,} images seen, all sizes together")
+    assert calls == ([seen] if seen else [])
+    assert ("a limit of" in line) == (seen != 5000)
+    if seen is None:
+        with pytest.warns(UserWarning, match="a limit of 0.4 min"):
+            inn_exporter.export(small_network, tmp_path / "a.inn", data, images=32, **arguments)
 
 
 def test_the_command_writes_a_bundle_or_says_why_not(
@@ -162,10 +234,15 @@ def test_the_command_writes_a_bundle_or_says_why_not(
         "32",
     ]
     assert main(["export", str(MODEL), *arguments, "--quadrature", "none"]) == 0
-    assert "parameters" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "parameters" in printed.out
+    assert printed.err.startswith("none: 1 size, 32 images; less than a minute")
     assert main(["export-onnx", str(output), "--size", "small", "-o", str(tmp_path / "a.onnx")]) == 0
     assert onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).get_inputs()[0].shape[1:] == [1, 28, 28]
     capsys.readouterr()
+    for wrong in (["--optimise", "flops", "--quadrature", "none"], ["--limit", "5"], ["--align", "0"]):
+        assert main(["export", str(MODEL), *arguments, *wrong]) == 2
+        assert f"{wrong[0][2:]}: " in capsys.readouterr().err
     assert main(["export", str(tmp_path / "no.onnx"), *arguments]) == 2
     assert "no.onnx: no such file" in capsys.readouterr().err
     (tmp_path / "images.npz").write_bytes(b"PK nonsense")

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from inn_exporter.nodes import Consumer, axis_for, largest_first, nested_order, smooth_path
+from inn_exporter.folding import fold
+from inn_exporter.forward import run
+from inn_exporter.importers import import_onnx
+from inn_exporter.nodes import (
+    Consumer,
+    axis_for,
+    largest_first,
+    nested_order,
+    nested_rotation,
+    order_channels,
+    rotatable,
+    smooth_path,
+)
+from inn_exporter.structure import analyse
+from networks import Network, images, relative_error
 
 
 def _prefix_error(gram: np.ndarray, kernel: np.ndarray, order: np.ndarray, width: int) -> float:
@@ -52,6 +68,119 @@ def test_nested_order_survives_dead_and_duplicate_channels() -> None:
     order = nested_order([Consumer(gram, np.eye(6)), Consumer(np.zeros((6, 6)), np.zeros((6, 6)))])
     assert sorted(order) == list(range(6))
     assert order[0] != 5
+
+
+@pytest.mark.parametrize("size", [30, 600])
+def test_nested_order_explains_everything_in_as_many_steps_as_the_rank(size: int) -> None:
+    random = np.random.default_rng(4)
+    consumers = [Consumer(_random_gram(random, size, 5), _random_gram(random, size, size)) for _ in range(2)]
+    with np.errstate(all="raise", under="ignore"):
+        order = nested_order(consumers)
+    assert sorted(order) == list(range(size))
+    for consumer in consumers:
+        gram, kernel = consumer.gram, consumer.kernel
+        assert _prefix_error(gram, kernel, order, 10) < 1e-9 * np.sum(gram * kernel)
+
+
+def test_nested_order_is_the_same_in_blocks_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    consumers = [Consumer(_random_gram(random, 40, 60), _random_gram(random, 40, 20)) for _ in range(3)]
+    order = nested_order(consumers)
+    monkeypatch.setattr("inn_exporter.nodes.BLOCK", 7)
+    assert list(nested_order(consumers)) == list(order)
+
+
+def test_explained_channels_come_last_by_the_size_of_their_outputs() -> None:
+    x = np.diag([3.0, 2.0, 0.0, 0.0, 0.0])
+    x[0, 2:], x[2:, 2:] = [0.5, 2.0, 1.0], 0.0  # the last three are fractions of the first
+    assert list(nested_order([Consumer(x.T @ x, np.eye(5))])) == [0, 1, 3, 4, 2]
+
+
+@pytest.mark.parametrize("gram", [np.zeros((4, 4)), np.ones((4, 4)), np.diag([1.0, 0.0, 1e-40, 1.0])])
+@pytest.mark.parametrize("kernel", [np.zeros((4, 4)), np.ones((4, 4)), 1e-40 * np.eye(4)])
+def test_degenerate_moments_make_an_order_and_a_rotation(gram: np.ndarray, kernel: np.ndarray) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        assert sorted(nested_order([Consumer(gram, kernel)])) == [0, 1, 2, 3]
+        basis = nested_rotation([Consumer(gram, kernel)])
+    assert basis.T @ basis == pytest.approx(np.eye(4))
+
+
+def test_rotated_prefixes_explain_outputs_better_than_selected_ones() -> None:
+    random = np.random.default_rng(6)
+    factor = random.standard_normal((24, 24)) * np.geomspace(1, 0.1, 24)  # correlated
+    gram, kernel = factor @ factor.T, _random_gram(random, 24, 16)
+    consumers = [Consumer(gram, kernel)]
+    order, basis = nested_order(consumers), nested_rotation(consumers)
+    assert basis.T @ basis == pytest.approx(np.eye(24))
+    assert np.array_equal(basis, nested_rotation(consumers))
+    rotated = basis.T @ gram @ basis, basis.T @ kernel @ basis
+    total = np.trace(kernel @ gram)
+    for width in range(1, 24):
+        error = _prefix_error(*rotated, np.arange(24), width)
+        assert error <= _prefix_error(gram, kernel, order, width) + 1e-9 * total
+        spectrum = np.linalg.eigvals(kernel @ gram).real  # no n numbers tell more of the outputs
+        assert error == pytest.approx(np.sort(spectrum)[: 24 - width].sum(), abs=1e-9 * total)
+
+
+def _linear_stream(n: Network, extra: Callable[[str], str] = lambda x: x) -> str:
+    """An inverted residual block: conv_2 and conv_7 write into a linear stream; ``extra`` follows it."""
+    x = n.relu(n.conv(n.input(3, 8, 8), 3, 8))
+    x = n.conv(x, 8, 6, kernel=1)
+    y = n.relu(n.conv(x, 6, 12, kernel=1))
+    y = n.relu(n.conv(y, 12, 12, group=12))
+    return extra(n.node("Add", n.conv(y, 12, 6, kernel=1), x))
+
+
+def test_linear_streams_are_rotated_and_the_function_stays() -> None:
+    n = Network()
+    x = _linear_stream(n, lambda x: n.node("Add", x, n.weight(1, 6, 1, 1)))
+    y = n.node("AveragePool", x, kernel_shape=[3, 3], pads=[1] * 4)
+    y = n.node("GlobalAveragePool", n.relu(n.conv(y, 6, 10)))
+    stream = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 6, 4)
+    n.output(n.node("Add", n.dense(n.node("Flatten", y), 10, 4), stream))
+    graph = fold(import_onnx(n.model()))
+    channels = analyse(graph)
+    assert [channels.groups[group].name for group in rotatable(graph, channels)] == ["conv_2"]
+    inputs = {"x": images(20, 3, 8, 8)}
+    ordered = order_channels(graph, channels, "nested", inputs)
+    expected, found = run(graph, inputs), run(ordered, inputs)
+    for name, values in expected.items():
+        assert relative_error(found[name], values) <= 1e-5
+    (weight,) = (node.inputs[1] for node in graph.nodes if node.name == "conv_2")
+    assert not set(np.abs(ordered.constants[weight]).ravel()) & set(np.abs(graph.constants[weight]).ravel())
+    assert {name: value.dtype for name, value in ordered.constants.items()} == dict.fromkeys(
+        graph.constants, np.dtype(np.float32)
+    )
+
+
+_SPOILERS: dict[str, Callable[[Network, str], str]] = {
+    "activation": lambda n, x: n.relu(x),
+    "depthwise": lambda n, x: n.conv(x, 6, 6, group=6),
+    "scale": lambda n, x: n.node("Mul", x, n.weight(1, 6, 1, 1)),
+    "product": lambda n, x: n.node("Mul", x, x),
+    "maximum": lambda n, x: n.node("MaxPool", x, kernel_shape=[3, 3], pads=[1] * 4),
+    "shift of all channels": lambda n, x: n.node("Add", x, n.weight(1, 1, 8, 8)),
+    "one of two readers": lambda n, x: n.node("Add", x, n.relu(x)),
+}
+
+
+@pytest.mark.parametrize("spoiler", list(_SPOILERS))
+def test_streams_whose_channels_are_told_apart_are_not_rotated(spoiler: str) -> None:
+    n = Network()
+    x = n.conv(_linear_stream(n, lambda x: _SPOILERS[spoiler](n, x)), 6, 5)
+    n.output(n.dense(n.node("Flatten", n.node("GlobalAveragePool", n.relu(x))), 5, 4))
+    graph = fold(import_onnx(n.model()))
+    assert not rotatable(graph, analyse(graph))
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, {"conv_2"}), (2, set())])
+def test_a_flattened_stream_is_rotated_where_each_channel_is_one_value(size: int, expected: set[str]) -> None:
+    n = Network()
+    x = _linear_stream(n, lambda x: n.node("AveragePool", x, kernel_shape=[9 - size] * 2))
+    n.output(n.dense(n.node("Flatten", x), 6 * size**2, 4))
+    graph = fold(import_onnx(n.model()))
+    channels = analyse(graph)
+    assert {channels.groups[group].name for group in rotatable(graph, channels)} == expected
 
 
 def test_smooth_path_finds_the_order_of_points_on_a_line() -> None:

@@ -212,6 +212,78 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
     ),
     "multiplier": (lambda n: n.conv(image(n), 6, 12, group=6), "grouped convolution that is not depthwise"),
     "conv1d": (lambda n: n.node("Conv", n.input(6, 5), n.weight(2, 6, 3)), "only 2-D convolution"),
+    "transposed group": (
+        lambda n: n.conv_transpose(image(n), 6, 6, group=2),
+        "grouped transposed convolution that is not depthwise (group 2)",
+    ),
+    "transposed multiplier": (
+        lambda n: n.conv_transpose(image(n), 6, 12, group=6),
+        "grouped transposed convolution that is not depthwise",
+    ),
+    "transposed depthwise dilation": (
+        lambda n: n.conv_transpose(image(n), 6, 6, group=6, dilations=[1, 2]),
+        "depthwise transposed convolution with dilation",
+    ),
+    "transposed conv1d": (
+        lambda n: n.node("ConvTranspose", n.input(6, 5), n.weight(6, 2, 3)),
+        "only 2-D transposed convolution, found input shape (1, 6, 5)",
+    ),
+    "transposed channels": (
+        lambda n: n.conv_transpose(image(n), 5, 2),
+        "a weight of shape (5, 2, 3, 3) for an input of shape (1, 6, 5, 4)",
+    ),
+    "transposed weight": (
+        lambda n: n.node("ConvTranspose", image(n), n.input(6, 3, 3, name="w")),
+        "input 1 ('w') is not a constant",
+    ),
+    "output padding": (
+        lambda n: n.conv_transpose(image(n), 6, 2, dilations=[1, 3], output_padding=[0, 2]),
+        "an output padding that is not smaller than the stride",
+    ),
+    "output padding at the border": (
+        lambda n: n.conv_transpose(image(n), 6, 2, auto_pad="SAME_UPPER", output_padding=[1, 0]),
+        "auto_pad 'SAME_UPPER' with an output padding",
+    ),
+    "output shape": (
+        lambda n: n.conv_transpose(image(n), 6, 2, output_shape=[11, 10]),
+        "an output of [11, 10], where all windows together cover [11, 9]",
+    ),
+    "stride beyond the window": (
+        lambda n: n.conv_transpose(image(n), 6, 2, kernel=1, auto_pad="SAME_LOWER"),
+        "an output of [10, 8], where all windows together cover [9, 7]",
+    ),
+    "unknown auto_pad": (
+        lambda n: n.conv_transpose(image(n), 6, 2, auto_pad="SAME"),
+        "auto_pad 'SAME'",
+    ),
+    "nothing left": (
+        lambda n: n.conv_transpose(image(n), 6, 2, pads=[5, 0, 6, 0]),
+        "pads that leave an output of (1, 2, 0, 9)",
+    ),
+    "edge": (
+        lambda n: n.node("Pad", image(n), n.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="edge"),
+        "Pad(mode=edge): padding of mode 'edge'",
+    ),
+    "padded channels": (
+        lambda n: n.node("Pad", image(n), n.integers(0, 2, 1, 1, 0, 0, 1, 1)),
+        "only the padding of height and width, found [0, 2, 1, 1, 0, 0, 1, 1] around (1, 6, 5, 4)",
+    ),
+    "padded vector": (
+        lambda n: n.node("Pad", vector(n), n.integers(0, 1, 0, 1)),
+        "only the padding of height and width",
+    ),
+    "negative padding": (
+        lambda n: n.node("Pad", image(n), n.integers(0, 0, 1, 0, 0, 0, -1, 0)),
+        "padding by less than nothing",
+    ),
+    "reflection": (
+        lambda n: n.node("Pad", image(n), n.integers(0, 0, 5, 0, 0, 0, 0, 0), mode="reflect"),
+        "a reflection larger than its image",
+    ),
+    "infinite padding": (
+        lambda n: n.node("Pad", image(n), n.integers(0, 0, 1, 0, 0, 0, 0, 0), n.constant(-np.inf)),
+        "padding with -inf",
+    ),
     "bias": (
         lambda n: n.node("Gemm", vector(n), n.weight(6, 3), n.weight(3, 1)),
         "Gemm with a bias of shape (3, 1)",

@@ -235,6 +235,22 @@ def test_depthwise_convolution_folds_too(assert_import_parity: Parity) -> None:
     assert operators(assert_import_parity(n.model())) == {"Conv": 1}
 
 
+@pytest.mark.parametrize("group", [1, 4])
+def test_batch_norm_folds_into_a_transposed_convolution(group: int, assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.conv_transpose(n.input(4, 6, 6), 4, 8 if group == 1 else 4, group=group, bias=False)
+    n.output(n.batch_norm(x, 8 if group == 1 else 4), 4)
+    assert operators(assert_import_parity(n.model())) == {"ConvTranspose": 1}
+
+
+def test_weight_shared_by_a_convolution_and_a_transposed_one(assert_import_parity: Parity) -> None:
+    n = Network()
+    weight = n.weight(4, 4, 3, 3)
+    x = n.node("Conv", n.input(4, 6, 6), weight)
+    n.output(n.batch_norm(n.node("ConvTranspose", n.relu(x), weight), 4), 4)
+    assert_import_parity(n.model())
+
+
 def test_convolution_that_two_nodes_read_is_not_folded(assert_import_parity: Parity) -> None:
     n = Network()
     x = n.conv(n.input(3, 6, 6), 3, 4)
@@ -288,6 +304,43 @@ def test_auto_pad(auto_pad: str, strides: list[int], assert_import_parity: Parit
     n.output(n.node("MaxPool", x, kernel_shape=[2, 3], **window), 4)
     n.output(n.node("AveragePool", x, kernel_shape=[3, 4], **window), 4)
     assert_import_parity(n.model())
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("strides", [[1, 1], [2, 3]])
+def test_auto_pad_of_a_transposed_convolution(
+    auto_pad: str, strides: list[int], assert_import_parity: Parity
+) -> None:
+    n = Network()
+    window = {"auto_pad": auto_pad, "strides": strides}
+    n.output(n.conv_transpose(n.input(3, 5, 4), 3, 4, kernel_shape=[4, 4], **window), 4)
+    assert_import_parity(n.model())
+
+
+@pytest.mark.parametrize("auto_pad", ["NOTSET", "SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("shape", [[12, 11], [11, 10]])
+def test_output_shape(auto_pad: str, shape: list[int], assert_import_parity: Parity) -> None:
+    """Given, it decides the padding."""
+    n = Network()
+    window = {"auto_pad": auto_pad, "output_shape": shape, "output_padding": [1, 0]}
+    n.output(n.conv_transpose(n.input(3, 5, 4), 3, 4, kernel_shape=[4, 5], **window), 4)
+    graph = assert_import_parity(n.model())
+    assert graph.shapes[graph.outputs[0]] == (1, 4, *shape)
+
+
+@pytest.mark.parametrize(("axes", "pads"), [((2, 3), (1, 2, 3, 0)), ((3,), (1, 2)), ((-2, 1), (1, 0, 2, 0))])
+def test_pad_of_some_axes(axes: tuple[int, ...], pads: tuple[int, ...], assert_import_parity: Parity) -> None:
+    n = Network(opset=18)
+    x = n.relu(n.conv(n.input(3, 5, 4), 3, 4))
+    n.output(n.node("Pad", x, n.integers(*pads), n.constant(0.5), n.integers(*axes)), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 1, "Relu": 1, "Pad": 1}
+
+
+def test_pad_by_nothing(assert_import_parity: Parity) -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 5, 4), 3, 4))
+    n.output(n.conv(n.node("Pad", x, n.integers(*[0] * 8), mode="edge"), 4, 2), 4)
+    assert operators(assert_import_parity(n.model())) == {"Conv": 2, "Relu": 1}
 
 
 @pytest.mark.parametrize("rank", [3, 4])

@@ -9,10 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from inn_exporter.folding import fold
+from inn_exporter.forward import run_node
 from inn_exporter.graph import Graph
+from inn_exporter.importers import import_onnx
 from inn_exporter.onnx_writer import resized_onnx
-from inn_exporter.operators import OPERATORS
+from inn_exporter.operators import OPERATORS, operator
 from inn_runtime import Bundle
 from networks import Network, images, relative_error, run_onnx
 
@@ -48,6 +52,18 @@ def conv(outputs: int = 4, **attributes: Any) -> Network:
 
 def depthwise(**attributes: Any) -> Network:
     return on_map(lambda n, x: n.conv(x, CHANNELS, CHANNELS, group=CHANNELS, **attributes))
+
+
+def transposed(outputs: int = 4, **attributes: Any) -> Network:
+    return on_map(lambda n, x: n.relu(n.conv_transpose(x, CHANNELS, outputs, **attributes)), outputs)
+
+
+def transposed_depthwise(**attributes: Any) -> Network:
+    return on_map(lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS, group=CHANNELS, **attributes))
+
+
+def padded(*pads: int, **attributes: Any) -> Network:
+    return on_map(lambda n, x: n.node("Pad", x, n.integers(*pads), **attributes))
 
 
 def clipped(build: Build, low: float, high: float) -> Network:
@@ -108,6 +124,39 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "relu6": lambda: clipped(lambda n, x: n.conv(x, CHANNELS, CHANNELS), 0, 6),
         "depthwise": depthwise,
         "depthwise strided": lambda: depthwise(strides=[2, 2], kernel_shape=[5, 3], pads=[2, 1, 1, 2]),
+    },
+    "ConvTranspose": {
+        "3x3": transposed,
+        "4x4 cropped": lambda: transposed(kernel_shape=[4, 4], pads=[1, 1, 1, 1]),
+        "asymmetric": lambda: transposed(kernel_shape=[4, 3], pads=[0, 1, 3, 2]),
+        "strided": lambda: transposed(kernel_shape=[3, 2], strides=[1, 3]),
+        "dilated": lambda: transposed(dilations=[2, 3], strides=[1, 2]),
+        "output padding": lambda: transposed(strides=[3, 2], output_padding=[2, 1], pads=[1, 0, 0, 1]),
+        "output shape": lambda: transposed(output_shape=[18, 15]),
+        "same_upper": lambda: transposed(auto_pad="SAME_UPPER"),
+        "same_lower": lambda: transposed(auto_pad="SAME_LOWER", kernel_shape=[3, 5]),
+        "cropped beyond its window": lambda: transposed(pads=[4, 3, 5, 3]),
+        "without bias": lambda: transposed(bias=False),
+        "linear": lambda: on_map(lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS)),
+        "relu6": lambda: clipped(lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS), 0, 6),
+        "depthwise": transposed_depthwise,
+        "depthwise cropped": lambda: transposed_depthwise(kernel_shape=[4, 5], pads=[1, 2, 2, 1]),
+        "depthwise relu6": lambda: clipped(
+            lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS, group=CHANNELS, output_padding=[1, 1]), 0, 6
+        ),
+    },
+    "Pad": {
+        "zeros": lambda: padded(0, 0, 1, 2, 0, 0, 3, 4),
+        "a value": lambda: on_map(
+            lambda n, x: n.node("Pad", x, n.integers(0, 0, 2, 0, 0, 0, 0, 1), n.constant(-0.5))
+        ),
+        "reflect": lambda: padded(0, 0, 8, 1, 0, 0, 0, 7, mode="reflect"),
+        "before a relu": lambda: on_map(
+            lambda n, x: n.relu(n.node("Pad", scaled(n, x), n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
+        ),
+        "before a mean": lambda: on_map(
+            lambda n, x: n.node("GlobalAveragePool", n.node("Pad", x, n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
+        ),
     },
     "Gemm": {
         "plain": lambda: on_vector(lambda n, x: n.dense(x, CHANNELS, 7), 7),
@@ -229,6 +278,28 @@ def test_operator(
     bundle = export_network(model)
     assert bundle.resample(0.5).parameters < bundle.resample(1.0).parameters
     assert_lite_parity(bundle)
+
+
+LINEAR = [op for op in CASES if OPERATORS[op].linear]
+
+
+@pytest.mark.parametrize(
+    ("op", "case"), [pytest.param(op, case, id=f"{op}-{case}") for op in LINEAR for case in CASES[op]]
+)
+def test_patches_times_the_kernel_are_the_output(op: str, case: str) -> None:
+    graph = fold(import_onnx(CASES[op][case]().model()))
+    node = next(node for node in graph.nodes[2:] if node.op == op)
+    source, weight, bias = node.inputs
+    x = images(2, *graph.shapes[source][1:])
+    patches = operator(node).unfold(node, x)
+    output = run_node(node, {source: x}, graph.constants)
+    kernel = graph.constants[weight].reshape(len(patches), -1, patches.shape[1])
+    found = (kernel @ patches).reshape(output.shape[1], -1) + graph.constants[bias][:, None]
+    assert relative_error(found, output.swapaxes(0, 1).reshape(output.shape[1], -1)) <= TOLERANCE
+    if output.ndim == 4:
+        at = np.array([0, output[0, 0].size - 1])
+        samples = patches.reshape(*patches.shape[:2], 2, -1)[..., at]
+        assert np.array_equal(operator(node).unfold(node, x, at), samples.reshape(*patches.shape[:2], -1))
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from inn_runtime.axes import round_width
 from inn_runtime.packed import unpack
 from networks import Network, images
 
-STORAGES = ("int8", "int6", "int4")
-STEPS = {"int8": 127, "int6": 31, "int4": 7}
+STORAGES = ("int8", "int6", "int5", "int4")
+STEPS = {"int8": 127, "int6": 31, "int5": 15, "int4": 7}
 
 
 @pytest.mark.parametrize("bits", range(2, 8))
@@ -102,12 +102,12 @@ def test_permuted_values_keep_their_scales(storage: str) -> None:
 
 
 def test_calibration_data_beside_grids() -> None:
-    for kind in (table_storage, kernel_storage):
-        assert [kind(storage) for storage in ("float32", "float16", "int8")] == ["float32", "int8", "int8"]
+    for kind, packed in ((table_storage, "int4"), (kernel_storage, "int5")):
+        assert [kind(storage) for storage in ("float32", "float16", "int8")] == ["float32", packed, packed]
 
 
-def drafted(storage: str, schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGraph]:
-    """A calibrated network whose kernels are refitted and whose calibration data is stored as ``storage``."""
+def drafted(schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGraph]:
+    """A calibrated network whose kernels are refitted."""
     network = Network()
     x = network.relu(network.conv(network.input(3, 6, 6), 3, 12))
     x = network.relu(network.conv(x, 12, 10))
@@ -119,7 +119,6 @@ def drafted(storage: str, schedule: str = "uniform") -> tuple[Draft, CalibratedS
     axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
     size = CalibratedSize([round_width(0.5, n, 1) for n in channels.sizes], refit=True)
     calibration = Calibration(graph, channels, axes)
-    calibration.storage = storage
     calibration.run([size], {"x": images(40, 3, 6, 6)})
     lowered = Lowering(graph, channels.dims).run()
     draft = assemble(
@@ -130,10 +129,14 @@ def drafted(storage: str, schedule: str = "uniform") -> tuple[Draft, CalibratedS
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_the_runtime_builds_the_network_that_was_calibrated(storage: str, tmp_path: Path) -> None:
-    draft, size, lowered = drafted(storage)
+def test_the_runtime_builds_the_network_that_was_calibrated(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("table_storage", "kernel_storage"):
+        monkeypatch.setattr(f"inn_exporter.calibrate.{kind}", lambda grids: storage)
+    draft, size, lowered = drafted()
     kernels = [stored for stored in size.changed.values() if stored.values.ndim > 1]
-    assert {stored.bits for stored in kernels} == {{"int8": None, "int6": 6, "int4": 4}[storage]}
+    assert {stored.bits for stored in kernels} == {{"int8": None, "int6": 6, "int5": 5, "int4": 4}[storage]}
     layouts = {weight.name: weight.permutation for weight in lowered.weights}
     (tmp_path / "a.inn").write_bytes(draft.to_bytes())
     for bundle in (draft.bundle("memory"), inn.open(tmp_path / "a.inn")):
@@ -144,5 +147,5 @@ def test_the_runtime_builds_the_network_that_was_calibrated(storage: str, tmp_pa
 
 
 def test_the_schedule_is_written() -> None:
-    assert drafted("int8")[0].bundle("memory").manifest.schedule == "uniform"
-    assert drafted("int8", "flops")[0].bundle("memory").manifest.schedule == "flops"
+    assert drafted()[0].bundle("memory").manifest.schedule == "uniform"
+    assert drafted("flops")[0].bundle("memory").manifest.schedule == "flops"

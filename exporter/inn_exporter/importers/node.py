@@ -104,24 +104,62 @@ class OnnxNode:
     def integers(self, name: str, default: Iterable[int]) -> list[int]:
         return [int(value) for value in self._attributes.get(name, default)]
 
+    def text(self, name: str, default: str) -> str:
+        value = self._attributes.get(name, default.encode())
+        return value.decode(errors="replace")
+
     def window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """A 2-D window over ``size``: ``strides``, ``dilations`` and ``pads`` (top, left, bottom, right)."""
         strides = self.integers("strides", (1, 1))
         dilations = self.integers("dilations", (1, 1))
         pads = self.integers("pads", (0, 0, 0, 0))
-        mode = self._attributes.get("auto_pad", b"NOTSET").decode(errors="replace")
+        mode = self._auto_pad()
         if mode in ("SAME_UPPER", "SAME_LOWER"):
             totals = [
                 max(0, (-(-length // stride) - 1) * stride + (k - 1) * dilation + 1 - length)
                 for length, k, stride, dilation in zip(size, kernel, strides, dilations)
             ]
-            small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
-            pads = [*small, *large] if mode == "SAME_UPPER" else [*large, *small]
+            pads = _shared_out(totals, mode)
         elif mode == "VALID":
             pads = [0, 0, 0, 0]
-        elif mode != "NOTSET":
-            raise self.unsupported(f"auto_pad {mode!r}")
         return {"strides": tuple(strides), "dilations": tuple(dilations), "pads": tuple(pads)}
+
+    def transposed_window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """A 2-D window that every position of ``size`` writes: as `window`, and ``output_padding``.
+
+        Pads are what is cut off the union of all windows, which ``output_padding`` (height, width) makes
+        larger at the bottom and the right.
+        """
+        strides = self.integers("strides", (1, 1))
+        dilations = self.integers("dilations", (1, 1))
+        pads = self.integers("pads", (0, 0, 0, 0))
+        extra = self.integers("output_padding", (0, 0))
+        mode = self._auto_pad()
+        target = self.integers("output_shape", ())
+        if not target and mode in ("SAME_UPPER", "SAME_LOWER"):
+            if any(extra):
+                raise self.unsupported(f"auto_pad {mode!r} with an output padding")
+            target = [length * stride for length, stride in zip(size, strides)]
+        if target:
+            union = [
+                (length - 1) * stride + (k - 1) * dilation + 1 + more
+                for length, k, stride, dilation, more in zip(size, kernel, strides, dilations, extra)
+            ]
+            if len(target) != 2 or any(t > u for t, u in zip(target, union)):
+                raise self.unsupported(f"an output of {target}, where all windows together cover {union}")
+            pads = _shared_out([u - t for t, u in zip(target, union)], mode)
+        elif mode == "VALID":
+            pads = [0, 0, 0, 0]
+        if any(more >= stride for more, stride in zip(extra, strides)):
+            raise self.unsupported("an output padding that is not smaller than the stride")
+        lists = {"strides": strides, "dilations": dilations, "pads": pads, "output_padding": extra}
+        return {name: tuple(values) for name, values in lists.items()}
+
+    def _auto_pad(self) -> str:
+        mode = self.text("auto_pad", "NOTSET")
+        if mode not in ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"):
+            raise self.unsupported(f"auto_pad {mode!r}")
+        return mode
 
     # ------------------------------------------------------------------ building
     def canonical(self, op: str, inputs: Sequence[str], **attributes: Any) -> Node:
@@ -146,6 +184,12 @@ class OnnxNode:
         """The error to raise; names the node, its operator and its attributes."""
         attributes = ", ".join(f"{k}={_brief(v)}" for k, v in sorted(self._attributes.items()))
         return UnsupportedNodeError(f"{self.name}: {self._proto.op_type}({attributes}): {reason}")
+
+
+def _shared_out(totals: Sequence[int], mode: str) -> list[int]:
+    """Pads (top, left, bottom, right) from totals per axis; the odd one goes where ``auto_pad`` says."""
+    small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+    return [*small, *large] if mode == "SAME_UPPER" else [*large, *small]
 
 
 def _brief(value: Any) -> str:

@@ -6,7 +6,7 @@ ONNX nodes into it. Nothing else, in the exporter or in the runtime, knows opera
 case in `tests/exporter/test_operators.py`.
 """
 
-from . import activations, convolution, dense, elementwise, pooling, shaping
+from . import activations, convolution, deconvolution, dense, elementwise, padding, pooling, shaping
 from .base import Operator
 from .registry import IMPORTERS, OPERATORS, operator
 
@@ -16,9 +16,11 @@ __all__ = [
     "Operator",
     "activations",
     "convolution",
+    "deconvolution",
     "dense",
     "elementwise",
     "operator",
+    "padding",
     "pooling",
     "shaping",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,9 @@ class Relu(Activation):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().relu(inputs[0])
 
+    def limits(self, node: Node) -> tuple[float, float]:
+        return 0.0, math.inf
+
     def parameters(self, node: Node) -> dict[str, Any]:
         return {"activation_type": RELU}
 
@@ -77,6 +81,9 @@ class Clip(Activation):
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().clamp(inputs[0], node.attributes["min"], node.attributes["max"])
+
+    def limits(self, node: Node) -> tuple[float, float]:
+        return node.attributes["min"], node.attributes["max"]
 
     def parameters(self, node: Node) -> dict[str, Any]:
         low, high = node.attributes["min"], node.attributes["max"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,14 +22,17 @@ class Operator:
 
     Class attributes
     ----------------
-    onnx_inputs : attributes that ONNX (opset 17) takes as trailing scalar inputs
+    onnx_inputs : attributes that ONNX (opset 17) takes as trailing inputs
     fuses_activation : MindSpore Lite's primitive can apply a following Relu or Relu6 itself
-    linear : inputs are x, W, b and the output is linear in x plus b, one value per output channel
+    linear : inputs are x, W, b and the output is linear in x plus b, one value per output channel; W has
+        the output channel first
+    mixes : mixing the channels of all inputs alike mixes those of the output likewise
     """
 
     onnx_inputs: ClassVar[tuple[str, ...]] = ()
     fuses_activation: ClassVar[bool] = False
     linear: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
 
     def axes(self, node: Node, structure: Structure) -> None:
         """Axis rule: set the dims of the node's outputs and constants, unite what must stay equal."""
@@ -38,12 +42,21 @@ class Operator:
         """The node's output from its inputs (MindSpore tensors, NCHW, any batch; None where absent)."""
         raise NotImplementedError
 
-    def unfold(self, node: Node, x: np.ndarray) -> np.ndarray | None:
-        """Linear operators: the patches that W multiplies, (features, samples), features in W's order.
+    def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
+        """Linear operators: the patches that W multiplies, (blocks, features, samples), in W's order.
 
-        x is (images, I, …); samples run over images and output positions. None where W cannot be fitted
-        as one matrix.
+        There is one block, or where every output channel sees only its own input channel, one for each.
+        x is (images, I, …); samples run over images and the output positions given (indices into a
+        flattened channel; all by default).
         """
+        raise NotImplementedError
+
+    def limits(self, node: Node) -> tuple[float, float]:
+        """Activations: below and above which values the output does not depend on the input."""
+        return -math.inf, math.inf
+
+    def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
+        """Axes of the ONNX constant ``name`` in the graph's order, where the layouts differ."""
         return None
 
     def resize_onnx(self, node: NodeProto, constants: Mapping[str, np.ndarray]) -> None:

@@ -14,6 +14,7 @@ from ..graph import Node
 from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
 from ..structure import Structure, fixed
 from .base import Operator
+from .padding import emit_pad
 from .registry import imports, register
 
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
     from ..lowering import Lowering
 
 
-@register
-class Conv(Operator):
-    """2-D convolution, dense or depthwise.
+class Convolution(Operator):
+    """2-D convolutions, dense or depthwise.
 
     W is (O, I/group, kh, kw), b (O); pads are top, left, bottom, right. A depthwise convolution's ``group``
     is its number of channels at full size.
@@ -48,6 +48,16 @@ class Conv(Operator):
         structure.set(bias, [channels])
         structure.set(node.output, [fixed(1), channels, fixed(out_height), fixed(out_width)])
 
+    def resize_onnx(self, node: NodeProto, constants: Mapping[str, np.ndarray]) -> None:
+        for attribute in node.attribute:
+            if attribute.name == "group" and attribute.i != 1:
+                attribute.i = len(constants[node.input[1]])
+
+
+@register
+class Conv(Convolution):
+    """2-D convolution."""
+
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         x, weight, bias = inputs
         attributes = node.attributes
@@ -67,26 +77,12 @@ class Conv(Operator):
             groups=x.shape[1] if depthwise else 1,
         )
 
-    def unfold(self, node: Node, x: np.ndarray) -> np.ndarray | None:
-        if node.attributes["group"] != 1:
-            return None
+    def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
         top, left, bottom, right = node.attributes["pads"]
-        spans = [
-            (size - 1) * dilation + 1
-            for size, dilation in zip(node.attributes["kernel_shape"], node.attributes["dilations"])
-        ]
         padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-        windows = sliding_window_view(padded, spans, axis=(2, 3))  # type: ignore[call-overload]
-        rows, columns = (slice(None, None, step) for step in node.attributes["strides"])
-        taps = tuple(slice(None, None, step) for step in node.attributes["dilations"])
-        patches = windows[:, :, rows, columns][(..., *taps)]
-        features = patches.transpose(1, 4, 5, 0, 2, 3)
-        return features.reshape(x.shape[1] * features.shape[1] * features.shape[2], -1)
-
-    def resize_onnx(self, node: NodeProto, constants: Mapping[str, np.ndarray]) -> None:
-        for attribute in node.attribute:
-            if attribute.name == "group" and attribute.i != 1:
-                attribute.i = len(constants[node.input[1]])
+        strides, dilations = node.attributes["strides"], node.attributes["dilations"]
+        features = patches(padded, spans(node), strides, dilations, positions)
+        return blocks(node, features)
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         x, weight, bias = node.inputs
@@ -94,7 +90,7 @@ class Conv(Operator):
         _, _, out_height, out_width = lowering.shape(node.output)
         source, (top, left, bottom, right) = lowering.variable(x), node.attributes["pads"]
         if _needs_padded_copy(node, lowering.shape(x), lowering.shape(node.output)):
-            source = _padded(node, lowering, source)
+            source = emit_pad(node, lowering, source, (0, 0, top, left, 0, 0, bottom, right), "padded")
             top = left = bottom = right = 0
         depthwise = node.attributes["group"] != 1
         inputs = lowering.length(x, 1)
@@ -119,6 +115,36 @@ class Conv(Operator):
         lowering.count_macs(taps, outputs, lowering.length(weight, 1))
 
 
+def spans(node: Node) -> list[int]:
+    """Height and width of a window, dilation included."""
+    kernel, dilations = node.attributes["kernel_shape"], node.attributes["dilations"]
+    return [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations)]
+
+
+def blocks(node: Node, features: np.ndarray) -> np.ndarray:
+    """Patches (I, kh, kw, images, positions) as (blocks, features, samples)."""
+    channels, height, width, images, positions = features.shape
+    count = 1 if node.attributes["group"] == 1 else channels
+    return features.reshape(count, channels // count * height * width, images * positions)
+
+
+def patches(
+    x: np.ndarray,
+    spans: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    positions: np.ndarray | None = None,
+) -> np.ndarray:
+    """What windows see of x (images, I, …), as (I, kh, kw, images, positions); all windows by default."""
+    windows = sliding_window_view(x, spans, axis=(2, 3))  # type: ignore[call-overload]
+    rows, columns = (slice(None, None, step) for step in strides)
+    taps = tuple(slice(None, None, step) for step in dilations)
+    found: np.ndarray = windows[:, :, rows, columns][(..., *taps)]
+    if positions is None:
+        positions = np.arange(found.shape[2] * found.shape[3])
+    return found[:, :, positions // found.shape[3], positions % found.shape[3]].transpose(1, 3, 4, 0, 2)
+
+
 def _needs_padded_copy(node: Node, shape: tuple[int, ...], output: tuple[int, ...]) -> bool:
     """Whether MindSpore Lite 2.0's convolutions would leave their memory (found by fuzzing).
 
@@ -134,19 +160,6 @@ def _needs_padded_copy(node: Node, shape: tuple[int, ...], output: tuple[int, ..
         if not reached.all() or -(-pad // stride) > len(start):
             return True
     return False
-
-
-def _padded(node: Node, lowering: Lowering, source: int) -> int:
-    top, left, bottom, right = node.attributes["pads"]
-    pads = lowering.integers(f"{node.name}.pads", [0, 0, top, bottom, left, right, 0, 0], shape=[4, 2])
-    return lowering.emit(
-        "PadFusion",
-        node,
-        [source, pads],
-        output=lowering.temporary(node, "padded"),
-        padding_mode=0,
-        constant_value=0.0,
-    )
 
 
 @imports("Conv")

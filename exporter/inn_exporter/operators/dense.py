@@ -36,8 +36,8 @@ class Gemm(Operator):
         x, weight, bias = inputs
         return ops().matmul(x, weight.T) + bias
 
-    def unfold(self, node: Node, x: np.ndarray) -> np.ndarray | None:
-        return x.T
+    def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
+        return x.T[None]
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         x, weight, bias = node.inputs

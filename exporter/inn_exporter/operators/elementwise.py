@@ -51,6 +51,7 @@ class Add(Elementwise):
 
     primitive = "AddFusion"
     fuses_activation = True
+    mixes = True
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return inputs[0] + inputs[1]

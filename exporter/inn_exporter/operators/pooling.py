@@ -66,6 +66,7 @@ class AveragePool(Pool):
     """Mean of each window, over the values inside the image (count_include_pad = 0)."""
 
     primitive = "AvgPoolFusion"
+    mixes = True
 
     def axes(self, node: Node, structure: Structure) -> None:
         super().axes(node, structure)
@@ -82,6 +83,8 @@ class AveragePool(Pool):
 @register
 class GlobalAveragePool(Operator):
     """Mean over height and width, which stay as length 1."""
+
+    mixes = True
 
     def axes(self, node: Node, structure: Structure) -> None:
         batch, channels, *_ = structure.dims[node.inputs[0]]

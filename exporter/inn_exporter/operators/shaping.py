@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class Flatten(Operator):
     """(batch, C, …) to (batch, C · …); a channel becomes a run of neighbours."""
 
+    mixes = True
+
     def axes(self, node: Node, structure: Structure) -> None:
         batch, channels, *_ = structure.dims[node.inputs[0]]
         extent = prod(structure.graph.shape(node.inputs[0])[2:])

@@ -1,0 +1,123 @@
+"""What accuracy is measured on: networks, unlabelled images to calibrate with, and how outputs are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import efficientnet_lite0
+import fashion_mnist
+import numpy as np
+import waifu2x
+
+MODEL = Path(__file__).parent / "models" / "fashion-resnet20.onnx"
+OUT = Path("out")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network on one set of data.
+
+    Attributes
+    ----------
+    model : ONNX file
+    input : name of its input
+    pool : unlabelled images
+    held_out : unlabelled images, other than the pool, for the bundle's curve
+    images : those that it is judged by
+    metric : ``accuracy`` (fraction of 1) or ``psnr`` (dB)
+    judge : outputs for ``images`` → per image: right (1) or wrong (0), or the mean squared error
+    sizes : that are compared
+    options : of the export
+    """
+
+    name: str
+    model: Path
+    input: str
+    pool: np.ndarray
+    held_out: np.ndarray
+    images: np.ndarray
+    metric: str
+    judge: Callable[[np.ndarray], np.ndarray]
+    sizes: tuple[float, ...]
+    options: Mapping[str, Any]
+
+    def value(self, judged: np.ndarray) -> float:
+        """The metric."""
+        mean = float(judged.mean())
+        return mean if self.metric == "accuracy" else -10 * float(np.log10(mean))
+
+    def standard_error(self, judged: np.ndarray, reference: np.ndarray) -> float:
+        """Of the difference of two values, over pairs of images."""
+        if self.metric == "accuracy":
+            return float((judged - reference).std() / np.sqrt(len(judged)))
+        relative = judged / judged.mean() - reference / reference.mean()
+        return float(10 / np.log(10) * relative.std() / np.sqrt(len(judged)))
+
+
+def fashion(seed: int) -> Case:
+    """ResNet-20 on Fashion-MNIST: 30,000 unlabelled training images, all 10,000 test images."""
+    train, _ = fashion_mnist.load("train")
+    images, labels = fashion_mnist.load("test")
+    chosen = np.random.default_rng(seed).permutation(len(train))
+    return Case(
+        "fashion-resnet20",
+        MODEL,
+        "x",
+        train[chosen[:30_000]],
+        train[chosen[30_000:30_500]],
+        images,
+        "accuracy",
+        lambda logits: (logits.argmax(1) == labels).astype(np.float64),
+        (0.25, 0.3, 0.4, 0.5, 0.7, 0.85),
+        {"images": 1024},
+    )
+
+
+def efficientnet(seed: int, photos: Path) -> Case:
+    """EfficientNet-Lite0 on photos: a seeded half calibrates, the other half is judged."""
+    model = OUT / "efficientnet-lite0.onnx"
+    efficientnet_lite0.write_model(model)
+    images, labels = efficientnet_lite0.photos(photos)
+    chosen = np.random.default_rng(seed).permutation(len(images))
+    pool, judged = np.split(chosen, [len(chosen) // 2])
+    return Case(
+        "efficientnet-lite0",
+        model,
+        "x",
+        images[pool],
+        images[pool[:32]],  # the curve is not what is reported here
+        images[judged],
+        "accuracy",
+        lambda logits: (logits.argmax(1) == labels[judged]).astype(np.float64),
+        (0.5, 0.7, 0.8, 0.9, 0.95),
+        {"images": len(pool), "refit_up_to": 1.0},
+    )
+
+
+def super_resolution(seed: int, photos: Path) -> Case:
+    """waifu2x x2 on scikit-image's photos; calibrated on tiles of other photos."""
+    from PIL import Image
+
+    model, tile = OUT / "waifu2x.onnx", 40
+    waifu2x.write_model(model, tile)
+    pairs = waifu2x.pairs(waifu2x.photos(), tile)
+    random = np.random.default_rng(seed)
+    paths = sorted(photos.glob("*.jpg"))
+    chosen = [Image.open(paths[i]).convert("RGB") for i in np.sort(random.permutation(len(paths))[:150])]
+    tiles = waifu2x.pairs(chosen, tile).low
+    pool, held_out = np.split(tiles[random.permutation(len(tiles))[:544]], [512])
+    return Case(
+        "waifu2x-x2",
+        model,
+        "x",
+        pool,
+        held_out,
+        pairs.low,
+        "psnr",
+        lambda found: np.square(np.clip(found, 0, 1) - pairs.high).mean((1, 2, 3), np.float64),
+        (0.25, 0.5, 0.7, 0.8, 0.9),
+        {"images": 256, "refit_up_to": 1.0},
+    )

@@ -1,0 +1,134 @@
+"""Transposed convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import expressions
+from ..backend import ops
+from ..graph import Node
+from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
+from .convolution import Convolution, blocks, patches, spans
+from .registry import imports, register
+
+if TYPE_CHECKING:
+    from ..importers.node import OnnxNode
+    from ..lowering import Lowering
+
+
+@register
+class ConvTranspose(Convolution):
+    """2-D transposed convolution: every position of x adds W times its value to a window of the output.
+
+    W is laid out as for a convolution, (O, I, kh, kw), where ONNX has (I, O, kh, kw). ``pads`` are cut off
+    the output, which ``output_padding`` (height, width) makes larger at the bottom and the right.
+    """
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        x, weight, bias = inputs
+        attributes = node.attributes
+        top, left, bottom, right = attributes["pads"]
+        depthwise = attributes["group"] != 1
+        operator = ops().Conv2DTranspose(
+            out_channel=x.shape[1],  # of the convolution that this one is the transpose of
+            kernel_size=attributes["kernel_shape"],
+            pad_mode="pad",
+            pad=(top, bottom, left, right),
+            stride=attributes["strides"],
+            dilation=attributes["dilations"],
+            group=x.shape[1] if depthwise else 1,
+        )
+        shape = (x.shape[0], weight.shape[0], *_extent(node, x.shape[2:]))
+        summed = operator(x, weight if depthwise else weight.swapaxes(0, 1), shape)
+        return summed + bias.reshape((1, -1, 1, 1))
+
+    def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
+        """As for a convolution with the kernel turned round, over x with zeros between its values."""
+        images, channels, height, width = x.shape
+        reach, strides = spans(node), node.attributes["strides"]
+        top, left, _, _ = node.attributes["pads"]
+        out_height, out_width = _extent(node, (height, width))
+        # What the output at p reads ends in row p + top of x spread out, so starts there in this frame.
+        frame = [
+            span - 1 + max((n - 1) * stride + 1, cut + out)
+            for n, stride, span, cut, out in zip(
+                (height, width), strides, reach, (top, left), (out_height, out_width)
+            )
+        ]
+        spread = np.zeros((images, channels, *frame), x.dtype)
+        rows, columns = (slice(span - 1, None, stride) for span, stride in zip(reach, strides))
+        spread[:, :, rows, columns][:, :, :height, :width] = x
+        seen = spread[:, :, top : top + out_height + reach[0] - 1, left : left + out_width + reach[1] - 1]
+        features = patches(seen, reach, (1, 1), node.attributes["dilations"], positions)[:, ::-1, ::-1]
+        return blocks(node, features)
+
+    def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
+        return (1, 0, 2, 3) if name == node.inputs[1] and node.attributes["group"] == 1 else None
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        x, weight, bias = node.inputs
+        attributes = node.attributes
+        top, left, bottom, right = attributes["pads"]
+        _, _, in_height, in_width = lowering.shape(x)
+        _, _, height, width = lowering.shape(weight)
+        depthwise = attributes["group"] != 1
+        inputs, outputs = lowering.length(x, 1), lowering.length(weight, 0)
+        layout = NHWC if depthwise else (1, 2, 3, 0)
+        lowering.emit(
+            "Conv2dTransposeFusion",
+            node,
+            [lowering.variable(x), lowering.weight(weight, layout), lowering.weight(bias)],
+            format=FORMAT_NHWC,
+            kernel_size=[height, width],
+            stride=list(attributes["strides"]),
+            dilation=list(attributes["dilations"]),
+            pad_mode=PAD_EXPLICIT,
+            pad=[0, 0, 0, 0],
+            pad_list=[top, bottom, left, right],
+            mode=0,
+            group=inputs if depthwise else 1,
+            in_channel=inputs,
+            out_channel=outputs,
+            output_paddings=list(attributes["output_padding"]),
+            **lowering.fused_activation(node),
+        )
+        taps = expressions.constant(height * width * in_height * in_width)
+        lowering.count_macs(taps, outputs, lowering.length(weight, 1))
+
+
+def _extent(node: Node, size: Sequence[int]) -> tuple[int, ...]:
+    """Height and width of the output for an input of ``size``."""
+    attributes, pads = node.attributes, node.attributes["pads"]
+    terms = zip(size, attributes["strides"], spans(node), attributes["output_padding"], pads, pads[2:])
+    return tuple((n - 1) * stride + span + more - sum(cut) for n, stride, span, more, *cut in terms)
+
+
+@imports("ConvTranspose")
+def _conv_transpose(node: OnnxNode) -> Node:
+    x, weight = node.shape(0), node.weight(1)
+    if len(x) != 4:
+        raise node.unsupported(f"only 2-D transposed convolution, found input shape {x}")
+    if x[1] != weight.shape[0]:  # ONNX's shape inference does not look
+        raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x}")
+    group = node.integer("group", 1)
+    if group != 1 and not (group == x[1] and weight.shape[1] == 1):
+        raise node.unsupported(f"grouped transposed convolution that is not depthwise (group {group})")
+    kernel = weight.shape[2:]
+    attributes = node.transposed_window(kernel, x[2:])
+    if group != 1 and set(attributes["dilations"]) != {1}:  # MindSpore Lite 2.0 has no kernel
+        raise node.unsupported("depthwise transposed convolution with dilation")
+    if 0 in node.output_shape:
+        raise node.unsupported(f"pads that leave an output of {node.output_shape}")
+    if group == 1:
+        weight = weight.swapaxes(0, 1)
+    names = [node.new_constant("weight", weight, of=1)]
+    if node.has(2):
+        names.append(node.constant_name(2))
+    else:
+        names.append(node.new_constant("bias", np.zeros(weight.shape[0], np.float32)))
+    return node.canonical(
+        "ConvTranspose", [node.input(0), *names], kernel_shape=kernel, group=group, **attributes
+    )
