@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -108,30 +110,36 @@ def _export(options: argparse.Namespace) -> None:
     from .assemble import PRESETS
     from .export import export
 
-    bundle = export(
-        options.model,
-        options.output,
-        options.calibrate,
-        evaluate=options.evaluate,
-        quadrature=options.quadrature,
-        order=options.order,
-        sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
-        effort=options.effort,
-        refit_up_to=options.refit_up_to,
-        distill_images=options.distill_images,
-        limit=options.limit,
-        storage=options.storage,
-        optimise=options.optimise,
-        align=options.align,
-        images=options.images,
-        seed=options.seed,
-        keep=options.keep,
-        labels=_lines(options.labels) if options.labels else (),
-        input_shapes=dict(_shape(text) for text in options.input_shape),
-        progress=True,
-    )
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        bundle = export(
+            options.model,
+            options.output,
+            options.calibrate,
+            evaluate=options.evaluate,
+            quadrature=options.quadrature,
+            order=options.order,
+            sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
+            effort=options.effort,
+            refit_up_to=options.refit_up_to,
+            distill_images=options.distill_images,
+            limit=options.limit,
+            storage=options.storage,
+            optimise=options.optimise,
+            align=options.align,
+            images=options.images,
+            seed=options.seed,
+            keep=options.keep,
+            labels=_lines(options.labels) if options.labels else (),
+            input_shapes=dict(_shape(text) for text in options.input_shape),
+            progress=True,
+        )
     summary = describe(bundle)
     print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _export_onnx(options: argparse.Namespace) -> None:

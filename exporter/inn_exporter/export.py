@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from . import forward
 from .assemble import PRESETS, assemble, round_constants
 from .calibrate import CalibratedSize, Calibration
-from .data import FEWEST_IMAGES, Samples, Source, load_samples
+from .data import FEWEST_IMAGES, Samples, Source, concerns, load_samples
 from .distill import distill
 from .folding import fold
 from .graph import Graph
@@ -145,6 +145,8 @@ def export(
         raise UsageError(f"{graph.name}: no channel group can be resized")
     pool, judged = (samples, held_out) if held_out else samples.split(_pool_size(len(samples), images), seed)
     calibration, _ = pool.split(min(images, len(pool)), seed)
+    for concern in concerns(calibration, graph, channels):
+        warnings.warn(concern, stacklevel=2)
     uniform = {
         size: [round_width(size, group.size, align) for group in channels.groups]
         for size in sorted(set(sizes) - {1.0})

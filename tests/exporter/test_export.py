@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from inn_exporter.data import Samples, concerns
+from inn_exporter.folding import fold
+from inn_exporter.importers import import_onnx
+from inn_exporter.structure import analyse
 from inn_runtime.axes import round_width
 from inn_runtime.cli import main
 from networks import Network
@@ -128,6 +134,44 @@ def test_unusable_calibration_data_is_refused(data: Any, message: str, tmp_path:
     with pytest.raises(inn_exporter.CalibrationDataError, match=message):
         inn_exporter.export(MODEL, tmp_path / "a.inn", data)
     assert not list(tmp_path.iterdir())
+
+
+def _warnings(images: np.ndarray) -> list[str]:
+    graph = fold(import_onnx(MODEL))
+    return concerns(Samples({"x": images}), graph, analyse(graph))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda x: x, None),
+        (
+            lambda x: np.where(np.arange(len(x))[:, None, None, None] < 3, 0.5, x),
+            "3 of 64 images are of one colour",
+        ),
+        (lambda x: np.concatenate([x[:40], x[:24]]), "24 of 64 images occur more than once"),
+        (lambda x: 255 * x, "values reach .*; if these are pixels"),
+        (lambda x: x[:8], r"8 images are few for .* of 12 channel groups .* give 1\d or more"),
+    ],
+)
+def test_poor_calibration_images_are_warned_of(
+    spoil: Callable[[np.ndarray], np.ndarray], message: str | None, train: np.ndarray
+) -> None:
+    found = _warnings(spoil(train[:64]).astype(np.float32))
+    if message is None:
+        assert not found
+    else:
+        assert any(re.search(message, text) for text in found), found
+
+
+def test_warnings_are_one_line_each(
+    train: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "x.npz", x=np.concatenate([train[:16], train[:8]]))
+    command = ["export", str(MODEL), "--calibrate", str(tmp_path / "x.npz"), "-o", str(tmp_path / "a.inn")]
+    assert main([*command, "--sizes", "0.5", "--effort", "fast"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: 'x': ")]
+    assert len(lines) == 1
 
 
 @pytest.mark.parametrize(
