@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from .calibrate import CalibratedSize
 from .graph import Graph
 from .lowering import LoweredGraph
-from .storage import Stored, store
+from .storage import Stored, calibration_storage, store
 from .structure import Channels
 
 PRESETS = {"tiny": 0.25, "small": 0.5, "medium": 0.7, "large": 0.85, "full": 1.0}
@@ -165,7 +165,7 @@ def _size(
         if table is None:
             continue
         # Calibration took a finished weight for the product of grid and table: it may not move much.
-        kind = "float32" if storage == "float32" else "int8"
+        kind = calibration_storage(storage)
         weights = [lowered.weights[i] for i in indices]
         finished = sum(calibrated.constants[w.name].size for w in weights) * np.dtype(kind).itemsize
         alone = all(len(_quadratures(w.dims)) == 1 for w in weights)

@@ -27,10 +27,12 @@ from .graph import Graph, Node
 from .operators import operator
 from .refit import Observed, refit_step
 from .statistics import CHUNK, Moments, ridge_solution, sampled_patches
-from .storage import Stored, kernel_storage, store, table_storage
+from .storage import Stored, calibration_storage, store, store_coarsely
 from .structure import Channels
 
 RIDGE = 1e-3
+ROUNDING = 0.05
+"""Squared error that the rounding of calibration data may add, relative to what is left without it."""
 MEMORY = 6e9
 
 
@@ -184,12 +186,12 @@ class Calibration:
         if step is None:
             return False
         kernel = size.constants[weight]
-        exact = kernel + step[0].reshape(kernel.shape)
-        size.changed[weight] = store(exact, kernel_storage(self.storage))
+        exact = kernel + step.kernel.reshape(kernel.shape)
+        size.changed[weight] = store_coarsely(exact, self.storage, step.rounding_error, ROUNDING * step.error)
         size.constants[weight] = size.changed[weight].read()
-        rounding = (size.constants[weight] - exact).reshape(len(seen.patches), -1, seen.patches.shape[1])
-        moved = np.einsum("bcf,bf->bc", rounding, seen.patches.mean(2, dtype=np.float64)).reshape(-1)
-        self._set_bias(size, node, size.constants[bias] + step[1] - moved.astype(np.float32))
+        rounding = (size.constants[weight] - exact).reshape(len(step.mean), -1, step.mean.shape[1])
+        moved = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
+        self._set_bias(size, node, size.constants[bias] + step.bias - moved.astype(np.float32))
         return True
 
     def _rescale(self, size: CalibratedSize, node: Node, target: np.ndarray, output: np.ndarray) -> None:
@@ -198,7 +200,7 @@ class Calibration:
         found, wanted = ((a.mean(_others(a)), a.std(_others(a))) for a in (output, target))
         gain = wanted[1] / np.maximum(found[1], 1e-6)
         kernel = size.constants[weight] * gain.reshape(-1, *[1] * (size.constants[weight].ndim - 1))
-        size.changed[weight] = store(kernel, kernel_storage(self.storage))
+        size.changed[weight] = store(kernel, calibration_storage(self.storage))
         size.constants[weight] = size.changed[weight].read()
         self._set_bias(size, node, (size.constants[bias] - found[0]) * gain + wanted[0])
 
@@ -260,14 +262,23 @@ class Calibration:
         resized: Mapping[str, np.ndarray],
     ) -> Stored:
         key, group = self.channels.quadratures[index]
-        moments = self._moments(full[key.tensor], resized[key.tensor], key, size.widths)
+        cross, gram, power = self._moments(full[key.tensor], resized[key.tensor], key, size.widths)
         start = prior(self.axes[group], size.widths[group])
-        return store(solve(*moments, start, self.ridge) - start, table_storage(self.storage), channel=1)
+        matrix = solve(cross, gram, start, self.ridge)
+        left = power - 2 * float(np.sum(matrix * cross)) + _energy(matrix, gram)
+        return store_coarsely(
+            matrix - start, self.storage, lambda e: _energy(e, gram), ROUNDING * left, channel=1
+        )
 
 
 def depthwise(node: Node) -> bool:
     """Whether every output channel sees only its own input channel: its kernel is a few bytes."""
     return bool(node.attributes.get("group", 1) != 1)
+
+
+def _energy(matrix: np.ndarray, gram: np.ndarray) -> float:
+    """E|M x|² with E[x xᵀ] = ``gram``."""
+    return float(np.sum(matrix @ gram * matrix))
 
 
 def _chunks(activation: np.ndarray) -> list[slice]:

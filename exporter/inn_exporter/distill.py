@@ -25,7 +25,7 @@ from .calibrate import CalibratedSize
 from .graph import Graph, Node
 from .operators import operator
 from .statistics import channel_rows, sampled_patches
-from .storage import kernel_storage, store, table_storage
+from .storage import store_like
 from .structure import Channels
 
 BATCH = 32
@@ -50,7 +50,6 @@ def distill(
     sizes: Mapping[float, CalibratedSize],
     images: Mapping[str, np.ndarray],
     seen: int,
-    storage: str,
     seed: int,
     progress: Callable[[float], None] = lambda done: None,
 ) -> None:
@@ -77,7 +76,7 @@ def distill(
         for step in _train(student, graph, images, targets, steps, seed):
             progress(done + share * (step + 1) / steps)
         if student.error(images, targets, judged) < before:  # a short run may end worse than it began
-            student.write_back(storage)
+            student.write_back()
         done += share
 
 
@@ -276,13 +275,13 @@ class _Student:
         """The loss over some images."""
         return float(self.loss(*self.batch(images, targets, chosen)).asnumpy())
 
-    def write_back(self, storage: str) -> None:
+    def write_back(self) -> None:
         """Put what was learned into the calibrated size, rounded as it will be stored."""
         size = self._size
         for index, table in self._tables.items():
-            size.tables[index] = store(table.parameter.asnumpy(), table_storage(storage), channel=1)
+            size.tables[index] = store_like(table.parameter.asnumpy(), size.tables[index], channel=1)
         for name, constant in self._constants.items():
-            size.changed[name] = store(constant.parameter.asnumpy(), kernel_storage(storage))
+            size.changed[name] = store_like(constant.parameter.asnumpy(), size.changed[name])
             size.constants[name] = size.changed[name].read()
         discretisation = size.discretisation(self._axes)
         for name in self._sampled:

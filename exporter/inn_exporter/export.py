@@ -103,12 +103,12 @@ def export(
     effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
         small sizes, where it is worth most; ``distill`` then trains these kernels and larger sizes'
         quadratures toward the original's outputs, without labels, on all of ``data``
-    refit_up_to : largest size whose kernels are refitted; a size then takes bytes like its weights in 5 bits
+    refit_up_to : largest size whose kernels are refitted, and so stored, in 4 to 8 bits
     distill_images : how many images ``distill`` learns from, with repetition, all sizes together
     limit : minutes that the whole export may take. ``distill`` learns from as many images as fit in, by the
         time that a forward pass takes, so that its result depends on the machine
-    storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data is int8 beside
-        all but float32
+    storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data have 4 to 8 bits
+        beside all but float32
     optimise : which channel groups shrink most. ``uniform``: all alike. ``flops``, ``params``, ``latency``:
         those whose shrinking changes the outputs least for what it saves of these; a size then costs no
         more of them than with uniform widths. Calibrated quadrature only
@@ -182,7 +182,7 @@ def export(
             solver.run(list(found.values()), calibration.inputs, bar("calibrating"))
             if quadrature == "calibrated" and effort == "distill" and found and distill_images:
                 update = bar("distilling")
-                distill(rounded, channels, axes, found, pool.inputs, distill_images, storage, seed, update)
+                distill(rounded, channels, axes, found, pool.inputs, distill_images, seed, update)
         draft = assemble(
             rounded,
             channels,

@@ -163,7 +163,7 @@ def consumers(
         for index in channels.quadratures_of.get(node.output, ()):
             key, group = channels.quadratures[index]
             values = activations[node.output]
-            _, gram = moments(values, values, key, channels.sizes)
+            _, gram, _ = moments(values, values, key, channels.sizes)
             result[group].append(Consumer(gram, kernels[index]))
     return result
 

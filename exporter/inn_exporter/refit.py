@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -49,10 +50,34 @@ class Observed:
         return Observed(*(np.concatenate([getattr(part, name) for part in parts], -1) for name in names))
 
 
+class Refit(NamedTuple):
+    """What refitting found.
+
+    Attributes
+    ----------
+    kernel : W' - W0, (channels, features), float32
+    bias : b' - b0, (channels,), float32
+    error : the mean squared error that is left, summed over channels
+    mean : of the patches, (blocks, features)
+    gram : their second moments about it, (blocks, features, features)
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    error: float
+    mean: np.ndarray
+    gram: np.ndarray
+
+    def rounding_error(self, kernel: np.ndarray) -> float:
+        """The mean squared error that an error of the kernel makes, its mean taken care of by the bias."""
+        rows = kernel.reshape(len(self.gram), -1, self.gram.shape[1])
+        return float(np.einsum("bcf,bcf->", rows @ self.gram, rows))
+
+
 def refit_step(
     seen: Observed, limits: tuple[float, float], ridge: float = RIDGE, rounds: int = ROUNDS
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """The steps W' - W0, (channels, features), and b' - b0, (channels,); None where all patches are alike.
+) -> Refit | None:
+    """The ridge solution; None where all patches are alike.
 
     Parameters
     ----------
@@ -83,7 +108,14 @@ def refit_step(
         bias += shift
         change = np.matmul(step.astype(np.float32), seen.patches).reshape(channels, samples)
         total += change + shift[:, None].astype(np.float32)
-    return kernel.reshape(channels, features).astype(np.float32), bias.astype(np.float32)
+    left = _error(total, seen.target + seen.other, limits)
+    return Refit(
+        kernel.reshape(channels, features).astype(np.float32),
+        bias.astype(np.float32),
+        float(np.square(left).mean(1, dtype=np.float64).sum()),
+        mean,
+        gram,
+    )
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -262,7 +262,7 @@ def _full_network(
         for index in channels.quadratures_of.get(node.output, ()):
             key, _ = channels.quadratures[index]
             values = full[node.output]
-            _, grams[index] = moments(values, values, key, channels.sizes)
+            _, grams[index], _ = moments(values, values, key, channels.sizes)
     return grams, {name: full[name] for name in graph.outputs}
 
 

@@ -64,23 +64,24 @@ def sampled_patches(
 
 def second_moments(
     full: np.ndarray, resized: np.ndarray, channels: Channels, key: QuadratureKey, widths: list[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """C = E[x x'ᵀ], (N, n), and G = E[x' x'ᵀ], (n, n), in float64.
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """C = E[x x'ᵀ], (N, n), G = E[x' x'ᵀ], (n, n), in float64, and E|x|².
 
     x are the tensor's channels in the full network, x' those in the resized one, over all images and
     positions. Not centred: a mean moved into the bias would be wrong where a consumer pads with zeros.
     """
     group = channels.group_of(key)
     n = widths[group]
-    cross, gram, count = np.zeros((channels.sizes[group], n)), np.zeros((n, n)), 0
+    cross, gram, power, count = np.zeros((channels.sizes[group], n)), np.zeros((n, n)), 0.0, 0
     pairs = zip(
         channel_rows(full, channels, key, channels.sizes), channel_rows(resized, channels, key, widths)
     )
     for x, y in pairs:
         cross += x @ y.T
         gram += y @ y.T
+        power += float(np.vdot(x, x))
         count += y.shape[1]
-    return cross / count, gram / count
+    return cross / count, gram / count, power / count
 
 
 def ridge_solution(gram: np.ndarray, cross: np.ndarray, ridge: float) -> np.ndarray | None:
@@ -105,15 +106,15 @@ class Moments:
 
     def __call__(
         self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: list[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """C and G of one quadrature.
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """C, G and E|x|² of one quadrature.
 
         A tensor that is only read through a global mean is judged by its means; those are few (one per
         image), so a little of what lies behind them keeps the solution determined.
         """
-        cross, gram = second_moments(full, resized, self._channels, key, widths)
+        cross, gram, power = second_moments(full, resized, self._channels, key, widths)
         if key.tensor not in self._pooled:
-            return cross, gram
+            return cross, gram, power
         full_mean, resized_mean = (a.mean((2, 3), keepdims=True) for a in (full, resized))
-        mean_cross, mean_gram = second_moments(full_mean, resized_mean, self._channels, key, widths)
-        return mean_cross + SPREAD * cross, mean_gram + SPREAD * gram
+        means = second_moments(full_mean, resized_mean, self._channels, key, widths)
+        return means[0] + SPREAD * cross, means[1] + SPREAD * gram, means[2] + SPREAD * power

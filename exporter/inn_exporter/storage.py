@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,11 +105,32 @@ def pack(integers: np.ndarray, bits: int) -> np.ndarray:
     return np.packbits(np.unpackbits(codes, axis=1, count=bits, bitorder="little"), bitorder="little")
 
 
-def table_storage(storage: str) -> str:
-    """Storage of tables, B - B0, beside grids stored as ``storage``: later layers make up for rounding."""
-    return "float32" if storage == "float32" else "int4"
+def calibration_storage(storage: str) -> str:
+    """Storage of finished weights beside grids stored as ``storage``."""
+    return "float32" if storage == "float32" else "int8"
 
 
-def kernel_storage(storage: str) -> str:
-    """Storage of kernels that belong to one size, beside grids stored as ``storage``."""
-    return "float32" if storage == "float32" else "int5"
+def store_coarsely(
+    values: np.ndarray,
+    storage: str,
+    error: Callable[[np.ndarray], float],
+    budget: float,
+    channel: int = 0,
+) -> Stored:
+    """Calibration data beside grids stored as ``storage``: with the fewest bits, 4 to 8, that do.
+
+    ``error`` gives the squared error that an error of the values makes, which is not to exceed ``budget``.
+    """
+    if storage == "float32":
+        return store(values, storage)
+    for coarse in ("int4", "int5", "int6"):
+        stored = store(values, coarse, channel)
+        if error(stored.read() - values) <= budget:
+            return stored
+    return store(values, "int8", channel)
+
+
+def store_like(values: np.ndarray, other: Stored, channel: int = 0) -> Stored:
+    """Other values in the same storage."""
+    kind = {"float32": "float32", "float16": "float16", "int8": "int8"}[other.values.dtype.name]
+    return store(values, kind if other.bits is None else f"int{other.bits}", channel)

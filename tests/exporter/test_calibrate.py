@@ -80,7 +80,7 @@ def _refitted(
     seen = Observed(operator(node).unfold(node, x), output, target, np.zeros_like(target))
     step = refit_step(seen, limits, ridge=1e-9, rounds=300)
     assert step is not None
-    return start + step[0].reshape(start.shape)
+    return start + step.kernel.reshape(start.shape)
 
 
 @pytest.mark.parametrize("limits", [(-np.inf, np.inf), (0.0, np.inf), (-1.0, 6.0)])
@@ -103,7 +103,7 @@ def test_every_round_of_refit_brings_outputs_nearer_to_where_they_may_lie() -> N
     def error(rounds: int) -> float:
         step = refit_step(Observed(patches, output, target, other), (0.0, np.inf), 1e-6, rounds)
         assert step is not None
-        total, aim = output + step[0] @ patches[0] + step[1][:, None] + other, target + other
+        total, aim = output + step.kernel @ patches[0] + step.bias[:, None] + other, target + other
         return float(np.square(np.where(aim <= 0, np.maximum(total, 0), total - aim)).mean())
 
     errors = [error(rounds) for rounds in (1, 2, 4, 8, 30)]

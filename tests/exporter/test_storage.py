@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import inn_runtime as inn
 import numpy as np
@@ -14,7 +15,7 @@ from inn_exporter.importers import import_onnx
 from inn_exporter.lowering import LoweredGraph, Lowering
 from inn_exporter.nodes import axis_for
 from inn_exporter.onnx_writer import resized_constants
-from inn_exporter.storage import Stored, kernel_storage, pack, store, table_storage
+from inn_exporter.storage import Stored, pack, store, store_coarsely, store_like
 from inn_exporter.structure import analyse
 from inn_runtime.axes import round_width
 from inn_runtime.packed import unpack
@@ -101,9 +102,18 @@ def test_permuted_values_keep_their_scales(storage: str) -> None:
     assert Stored(np.float32(3).reshape(())).transpose(()).values.shape == ()
 
 
-def test_calibration_data_beside_grids() -> None:
-    for kind, packed in ((table_storage, "int4"), (kernel_storage, "int5")):
-        assert [kind(storage) for storage in ("float32", "float16", "int8")] == ["float32", packed, packed]
+def test_calibration_data_have_as_few_bits_as_do() -> None:
+    values = images(20, 10, 3, 3)
+    bits = {}
+    for budget in (0.0, 1e-4, 1.5e-3, 6e-3, 1.0):
+        stored = store_coarsely(values, "float16", lambda e: float(np.mean(e**2)), budget)
+        bits[budget] = stored.bits
+        assert budget == 0.0 or np.mean((stored.read() - values) ** 2) <= budget
+        again = store_like(values, stored)
+        assert (again.bits, again.values.dtype) == (stored.bits, stored.values.dtype)
+        np.testing.assert_array_equal(again.read(), stored.read())
+    assert list(bits.values()) == [None, None, 6, 5, 4]
+    assert store_coarsely(values, "float32", lambda e: 0.0, 1.0).values.dtype == np.float32
 
 
 def drafted(schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGraph]:
@@ -132,8 +142,10 @@ def drafted(schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGr
 def test_the_runtime_builds_the_network_that_was_calibrated(
     storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind in ("table_storage", "kernel_storage"):
-        monkeypatch.setattr(f"inn_exporter.calibrate.{kind}", lambda grids: storage)
+    def stored_so(values: np.ndarray, grids: str, error: Any, budget: float, channel: int = 0) -> Stored:
+        return store(values, storage, channel)
+
+    monkeypatch.setattr("inn_exporter.calibrate.store_coarsely", stored_so)
     draft, size, lowered = drafted()
     kernels = [stored for stored in size.changed.values() if stored.values.ndim > 1]
     assert {stored.bits for stored in kernels} == {{"int8": None, "int6": 6, "int5": 5, "int4": 4}[storage]}

@@ -1,0 +1,70 @@
+"""Draw the figures of docs/accuracy.md from the results.
+
+    python benchmarks/plot_accuracy.py
+
+Reads ``benchmarks/results/accuracy.json``; writes ``docs/accuracy-NETWORK.svg``: accuracy or PSNR of every
+method against the share of FLOPs and of parameters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+METRICS = {"accuracy": ("accuracy, %", 100.0), "psnr": ("PSNR, dB", 1.0)}
+
+
+def curves(rows: list[dict[str, Any]], metric: str, cost: str) -> dict[str, list[tuple[float, float]]]:
+    """Method → (cost, value) by increasing cost, the full size last."""
+    full = next(row["value"] for row in rows if row["method"] == "full")
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row["metric"] == metric and cost in row:
+            found.setdefault(row["method"], [(1.0, full)]).append((row[cost], row["value"]))
+    return {method: sorted(points) for method, points in found.items()}
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """One network: a panel for each cost."""
+    metric = next(row["metric"] for row in rows if row["method"] == "full")
+    label, scale = METRICS[metric]
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
+    for panel, cost in zip(panels, ("macs", "parameters")):
+        for method, points in curves(rows, metric, cost).items():
+            costs, values = zip(*points)
+            panel.plot(
+                [100 * c for c in costs], [scale * v for v in values], "o-", ms=3.5, lw=1.2, label=method
+            )
+        panel.set_xlabel({"macs": "FLOPs", "parameters": "parameters"}[cost] + ", % of the full size")
+        panel.grid(alpha=0.3)
+        panel.set_xscale("log")
+        ticks = [5, 10, 25, 50, 100]
+        panel.set_xticks(ticks, [str(t) for t in ticks])
+        panel.minorticks_off()
+    panels[0].set_ylabel(label)
+    best = max(scale * row["value"] for row in rows if row["metric"] == metric)
+    panels[0].set_ylim(best - (12 if metric == "accuracy" else 4), best + 0.5)
+    panels[1].legend(fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    print(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/accuracy.json"))
+    parser.add_argument("--output", type=Path, default=Path("docs"))
+    arguments = parser.parse_args()
+    plt.rcParams["svg.hashsalt"] = "innlite"  # the same file from the same figures
+    rows = json.loads(arguments.results.read_text())["rows"]
+    for network in dict.fromkeys(row["model"] for row in rows):
+        chosen = [row for row in rows if row["model"] == network]
+        draw(chosen, arguments.output / f"accuracy-{network}.svg")
+
+
+if __name__ == "__main__":
+    main()
