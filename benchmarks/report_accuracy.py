@@ -1,9 +1,9 @@
-"""Draw the figures of docs/accuracy.md from the results.
+"""The tables and figures of docs/accuracy.md, from the results.
 
-    python benchmarks/plot_accuracy.py
+    python benchmarks/report_accuracy.py
 
-Reads ``benchmarks/results/accuracy.json``; writes ``docs/accuracy-NETWORK.svg``: accuracy or PSNR of every
-method against the share of FLOPs and of parameters.
+Reads ``benchmarks/results/accuracy.json``; prints what every method loses against the full size, as Markdown,
+and writes ``docs/accuracy-NETWORK.svg``: accuracy or PSNR against the share of FLOPs and of parameters.
 """
 
 from __future__ import annotations
@@ -54,6 +54,33 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     print(path)
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """Losses in points or dB with the paired standard error, by size."""
+    reference = next(row for row in rows if row["method"] == "full")
+    metric, scale = reference["metric"], 100 if reference["metric"] == "accuracy" else 1
+    sizes = sorted({row["size"] for row in rows if row["metric"] == metric and row["size"] < 1})
+    lines = [
+        ["method", *(f"{size:g}" for size in sizes), "bundle / fp32 ONNX", "export"],
+        ["---"] * (len(sizes) + 3),
+    ]
+    for method in dict.fromkeys(row["method"] for row in rows if row["method"] != "full"):
+        mine = {(row["metric"], row["size"]): row for row in rows if row["method"] == method}
+        cells = []
+        for size in sizes:
+            row = mine.get((metric, size))
+            lost = row and scale * (reference["value"] - row["value"])
+            cells.append(f"{lost:.2f} ± {scale * row['paired_standard_error']:.2f}" if row else "")
+        share, seconds = (mine[name, 1.0]["value"] for name in ("bundle_over_fp32_onnx", "export_seconds"))
+        lines.append([method, *cells, f"{share:.2f}", f"{seconds:.0f} s"])
+        for (name, size), row in mine.items():
+            if name == "worst_gap_between_sizes":
+                print(f"{method}: worst of {row['n']} sizes between: {100 * row['value']:+.2f} at {size:.3f}")
+    head = (
+        f"{reference['model']}: {metric} {scale * reference['value']:.2f} at full size, n = {reference['n']}"
+    )
+    return "\n".join([head, "", *("| " + " | ".join(line) + " |" for line in lines), ""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/accuracy.json"))
@@ -63,6 +90,7 @@ def main() -> None:
     rows = json.loads(arguments.results.read_text())["rows"]
     for network in dict.fromkeys(row["model"] for row in rows):
         chosen = [row for row in rows if row["model"] == network]
+        print(table(chosen))
         draw(chosen, arguments.output / f"accuracy-{network}.svg")
 
 
