@@ -91,7 +91,8 @@ def main() -> None:
     for network in dict.fromkeys(row["model"] for row in rows):
         chosen = [row for row in rows if row["model"] == network]
         print(table(chosen))
-        draw(chosen, arguments.output / f"accuracy-{network}.svg")
+        if len({row["method"] for row in chosen}) > 2:  # something to compare
+            draw(chosen, arguments.output / f"accuracy-{network}.svg")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
         return -float(np.mean(np.sum(softmax(target / 2, 1) * log_softmax(output / 2, 1), 1)))
 
     calibrated = error()
-    distill(graph, channels, axes, {0.3: size}, inputs, seen=64 * 40, seed=0)
+    distill(graph, channels, axes, {0.3: size}, inputs, seen=32 * 60, seed=0)
     assert error() < calibrated
     for name, values in before.items():
         assert np.array_equal(graph.constants[name], values)
