@@ -16,8 +16,7 @@ from pathlib import Path
 
 import fashion_mnist
 import numpy as np
-from cases import MODEL
-from demo import scores
+from demo import MODEL, scores
 from inn_exporter import forward
 from inn_exporter.assemble import assemble, round_constants
 from inn_exporter.calibrate import CalibratedSize, Calibration

@@ -11,8 +11,8 @@ import efficientnet_lite0
 import fashion_mnist
 import numpy as np
 import waifu2x
+from demo import MODEL
 
-MODEL = Path(__file__).parent / "models" / "fashion-resnet20.onnx"
 OUT = Path("out")
 
 

@@ -158,7 +158,7 @@ class Calibration:
             self._rescale(size, node, self._sampled(node.output, full[node.output], discretisation), output)
             return forward.run_node(node, resized, size.constants)
         aim = self._aim(node, discretisation, full, resized)
-        if (size.refit or depthwise(node)) and self._refit(size, node, aim, resized, output):
+        if (size.refit or node.depthwise) and self._refit(size, node, aim, resized, output):
             return forward.run_node(node, resized, size.constants)
         missing = [(aim(part)[0] - output[part]).sum(_others(output), np.float64) for part in _chunks(output)]
         delta = (sum(missing) * output.shape[1] / output.size).astype(np.float32)
@@ -269,11 +269,6 @@ class Calibration:
         return store_coarsely(
             matrix - start, self.storage, lambda e: _energy(e, gram), ROUNDING * left, channel=1
         )
-
-
-def depthwise(node: Node) -> bool:
-    """Whether every output channel sees only its own input channel: its kernel is a few bytes."""
-    return bool(node.attributes.get("group", 1) != 1)
 
 
 def _energy(matrix: np.ndarray, gram: np.ndarray) -> float:

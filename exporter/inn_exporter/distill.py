@@ -60,15 +60,12 @@ def distill(
     graph : the original network, with its constants as they will be stored
     sizes : calibrated
     images : unlabelled inputs, keyed by input name
-    seen : how many images to learn from, with repetition, all sizes together; each gets a share in
-        proportion to (1 - size)²
+    seen : how many images to learn from, with repetition, all sizes together, see `shares`
     progress : called with the share of the work done
     """
     targets = forward.run(graph, images)
-    missing = sum((1 - size) ** 2 for size in sizes)
     done = 0.0
-    for size, calibrated in sizes.items():
-        share = (1 - size) ** 2 / missing
+    for share, calibrated in zip(shares(list(sizes)), sizes.values()):
         student = _Student(graph, channels, axes, calibrated, images)
         steps = max(1, round(seen * share) // BATCH)
         judged = slice(0, JUDGED)
@@ -78,6 +75,12 @@ def distill(
         if student.error(images, targets, judged) < before:  # a short run may end worse than it began
             student.write_back()
         done += share
+
+
+def shares(sizes: Sequence[float]) -> list[float]:
+    """The share of the images that each size learns from: most for small ones, by (1 - size)²."""
+    weights = [(1 - size) ** 2 for size in sizes]
+    return [weight / sum(weights) for weight in weights]
 
 
 def _train(

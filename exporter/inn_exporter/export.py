@@ -25,7 +25,7 @@ from . import forward
 from .assemble import PRESETS, assemble, round_constants
 from .calibrate import CalibratedSize, Calibration
 from .data import FEWEST_IMAGES, Samples, Source, concerns, load_samples
-from .distill import distill
+from .distill import distill, shares
 from .folding import fold
 from .graph import Graph
 from .importers import import_onnx
@@ -271,8 +271,7 @@ def _estimate(
     full = max(value_of(macs, channels.sizes), 1)
     least, slope = _DISTILLATION_PASSES
     each = [least + slope * value_of(macs, widths) / full for widths in uniform.values()]
-    # Distillation spends most images on small sizes.
-    mean = float(np.average(each, weights=[(1 - size) ** 2 for size in uniform])) if each else 0.0
+    mean = float(np.dot(each, shares(list(uniform))))
     return passes * one_pass, mean * one_pass
 
 

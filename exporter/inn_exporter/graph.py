@@ -28,6 +28,11 @@ class Node:
         """The only output."""
         return self.outputs[0]
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether every output channel of a linear layer sees only its own input channel."""
+        return bool(self.attributes.get("group", 1) != 1)
+
     def rewired(self, **changes: Any) -> Node:
         """A copy with some fields replaced."""
         return replace(self, **changes)

@@ -38,7 +38,7 @@ class Convolution(Operator):
         x, weight, bias = node.inputs
         outputs, _, height, width = structure.graph.shape(weight)
         _, _, out_height, out_width = structure.graph.shape(node.output)
-        if node.attributes["group"] == 1:
+        if not node.depthwise:
             channels = structure.new_axis(outputs, node.name)
             integrated = structure.integrated(x, 1)
         else:  # depthwise: every channel is filtered on its own
@@ -65,7 +65,6 @@ class Conv(Convolution):
         padding: tuple[int, int] = (top, left)
         if (top, left) != (bottom, right):
             x, padding = ops().pad(x, (left, right, top, bottom)), (0, 0)
-        depthwise = attributes["group"] != 1
         return ops().conv2d(
             x,
             weight,
@@ -74,7 +73,7 @@ class Conv(Convolution):
             pad_mode="pad",
             padding=padding,
             dilation=attributes["dilations"],
-            groups=x.shape[1] if depthwise else 1,
+            groups=x.shape[1] if node.depthwise else 1,
         )
 
     def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
@@ -92,7 +91,7 @@ class Conv(Convolution):
         if _needs_padded_copy(node, lowering.shape(x), lowering.shape(node.output)):
             source = emit_pad(node, lowering, source, (0, 0, top, left, 0, 0, bottom, right), "padded")
             top = left = bottom = right = 0
-        depthwise = node.attributes["group"] != 1
+        depthwise = node.depthwise
         inputs = lowering.length(x, 1)
         outputs = lowering.length(weight, 0)
         lowering.emit(
@@ -124,7 +123,7 @@ def spans(node: Node) -> list[int]:
 def blocks(node: Node, features: np.ndarray) -> np.ndarray:
     """Patches (I, kh, kw, images, positions) as (blocks, features, samples)."""
     channels, height, width, images, positions = features.shape
-    count = 1 if node.attributes["group"] == 1 else channels
+    count = channels if node.depthwise else 1
     return features.reshape(count, channels // count * height * width, images * positions)
 
 

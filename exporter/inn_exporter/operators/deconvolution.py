@@ -31,7 +31,7 @@ class ConvTranspose(Convolution):
         x, weight, bias = inputs
         attributes = node.attributes
         top, left, bottom, right = attributes["pads"]
-        depthwise = attributes["group"] != 1
+        depthwise = node.depthwise
         operator = ops().Conv2DTranspose(
             out_channel=x.shape[1],  # of the convolution that this one is the transpose of
             kernel_size=attributes["kernel_shape"],
@@ -66,7 +66,7 @@ class ConvTranspose(Convolution):
         return blocks(node, features)
 
     def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
-        return (1, 0, 2, 3) if name == node.inputs[1] and node.attributes["group"] == 1 else None
+        return (1, 0, 2, 3) if name == node.inputs[1] and not node.depthwise else None
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         x, weight, bias = node.inputs
@@ -74,7 +74,7 @@ class ConvTranspose(Convolution):
         top, left, bottom, right = attributes["pads"]
         _, _, in_height, in_width = lowering.shape(x)
         _, _, height, width = lowering.shape(weight)
-        depthwise = attributes["group"] != 1
+        depthwise = node.depthwise
         inputs, outputs = lowering.length(x, 1), lowering.length(weight, 0)
         layout = NHWC if depthwise else (1, 2, 3, 0)
         lowering.emit(
