@@ -21,6 +21,8 @@ def mindspore() -> ModuleType:
         import mindspore as package
     except ImportError as error:
         raise InnError(f"exporting needs MindSpore: pip install 'innlite[export]' ({error})") from None
+    # Its pipeline's threads wait for each other in busy loops: half of the processor's time on two cores.
+    package.runtime.launch_blocking()
     return package
 
 
@@ -30,5 +32,7 @@ def ops() -> Any:
 
 
 def tensor(array: np.ndarray) -> Any:
-    """A MindSpore tensor of an array's values."""
-    return mindspore().Tensor(np.ascontiguousarray(array))
+    """A MindSpore tensor of an array's values, which must not change as long as it lives: it may share them."""
+    array = np.ascontiguousarray(array)
+    package = mindspore()
+    return package.from_numpy(array) if array.flags.writeable else package.Tensor(array)

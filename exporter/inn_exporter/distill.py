@@ -78,9 +78,9 @@ def distill(
 
 
 def shares(sizes: Sequence[float]) -> list[float]:
-    """The share of the images that each size learns from: most for small ones, by (1 - size)²."""
-    weights = [(1 - size) ** 2 for size in sizes]
-    return [weight / sum(weights) for weight in weights]
+    """The share of the images that each size learns from: most for small ones, by 1 - size."""
+    missing = [1 - size for size in sizes]
+    return [share / sum(missing) for share in missing]
 
 
 def _train(
@@ -134,7 +134,7 @@ class _Learned:
         step = mean / (np.sqrt(square) + 1e-12)
         if back is not None:
             step = (step @ back).reshape(self._values.shape)
-        self._values -= np.float32(rate * self._scale) * step
+        self._values = self._values - np.float32(rate * self._scale) * step
         self.parameter.set_data(tensor(self._values))
 
 
@@ -249,8 +249,8 @@ class _Student:
         """Kullback–Leibler divergence of class scores at temperature 2; for other outputs, relative error."""
         values: dict[str, Any] = dict(zip(self._graph.inputs, inputs))
         for node in self._graph.nodes:
-            arguments = [values[n] if n in values else self._constant(n) if n else None for n in node.inputs]
-            values[node.output] = operator(node).forward(node, arguments)
+            constants = {n: self._constant(n) for n in node.inputs if n and n not in values}
+            values[node.output] = forward.run_tensors(node, values, constants)
         total = 0.0
         for name, target in zip(self._graph.outputs, targets):
             output = values[name]

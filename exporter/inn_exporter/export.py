@@ -33,7 +33,7 @@ from .lowering import Lowering
 from .measure import measure
 from .nodes import ORDERS, axis_for, order_channels
 from .onnx_writer import skeleton
-from .schedule import IMAGES, OBJECTIVES, schedule
+from .schedule import JUDGED, OBJECTIVES, schedule
 from .storage import STORAGES
 from .structure import Channels, analyse
 
@@ -169,7 +169,16 @@ def export(
         if optimise != "uniform" and uniform:
             update = bar("scheduling")
             widths = schedule(
-                optimise, rounded, channels, axes, lowered, uniform, align, calibration.inputs, update
+                optimise,
+                rounded,
+                channels,
+                axes,
+                lowered,
+                uniform,
+                align,
+                calibration.inputs,
+                judged.inputs,
+                update,
             )
         found = {
             size: CalibratedSize(chosen, refit=effort != "fast" and size <= refit_up_to)
@@ -266,7 +275,7 @@ def _estimate(
     one_pass = float(np.median(times[1:])) / min(_TIMED_IMAGES, len(calibration))
     passes = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
     if optimise != "uniform":
-        passes += len(channels.groups) * _SCHEDULE_PASSES * min(IMAGES, len(calibration))
+        passes += len(channels.groups) * _SCHEDULE_PASSES * min(JUDGED, len(calibration))
     macs = Lowering(graph, channels.dims).run().macs
     full = max(value_of(macs, channels.sizes), 1)
     least, slope = _DISTILLATION_PASSES

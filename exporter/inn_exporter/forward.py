@@ -1,10 +1,11 @@
-"""Running a graph in MindSpore, node by node over all images, in micro-batches."""
+"""Running a graph in MindSpore, in micro-batches."""
 
 from __future__ import annotations
 
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .backend import tensor
 from .graph import Graph, Node
 from .operators import operator
 
-MICRO_BATCH = 64
+MICRO_BATCH = 32
 SPILLED = 1 << 30
 """Bytes from which an activation lies in a temporary file."""
 
@@ -22,15 +23,15 @@ def run_node(
 ) -> np.ndarray:
     """The node's output for all images, float32."""
     fixed = {name: tensor(constants[name]) for name in node.inputs if name in constants}
-    images = len(next(activations[name] for name in node.inputs if name in activations))
+    variable = {name: activations[name] for name in node.inputs if name in activations}
+    images = len(next(iter(variable.values())))
     result: np.ndarray | None = None
     for start in range(0, images, MICRO_BATCH):
         chosen = slice(start, start + MICRO_BATCH)
-        inputs = [
-            fixed[name] if name in fixed else tensor(activations[name][chosen]) if name else None
-            for name in node.inputs
-        ]
-        part = operator(node).forward(node, inputs).asnumpy()
+        values = {name: tensor(array[chosen]) for name, array in variable.items()}
+        part: np.ndarray = run_tensors(node, values, fixed).asnumpy()
+        if len(part) == images:
+            return part
         if result is None:
             result = _empty((images, *part.shape[1:]))
         result[chosen] = part
@@ -50,8 +51,7 @@ def _empty(shape: tuple[int, ...]) -> np.ndarray:
 def live_values(graph: Graph) -> int:
     """How many values the activations of one image have that `walk` keeps at a time, at most."""
     sizes = {name: math.prod(graph.shapes[name]) for name in graph.inputs}
-    last = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
-    most = 0
+    last, most = _last_readers(graph), 0
     for index, node in enumerate(graph.nodes):
         sizes.update({name: math.prod(graph.shapes[name]) for name in node.outputs})
         most = max(most, sum(sizes.values()))
@@ -65,16 +65,17 @@ def walk(
     step: Callable[[Node], np.ndarray],
     kept: frozenset[str] = frozenset(),
 ) -> Iterator[Node]:
-    """Fill ``activations`` in topological order with ``step(node)``; yields each node after its turn.
+    """Fill ``activations`` in topological order with ``step(node)``, all images at a time; yields each node
+    after its turn.
 
     A tensor is dropped after its last reader unless it is in ``kept``, which bounds memory.
     """
-    last = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    last = _last_readers(graph)
     for index, node in enumerate(graph.nodes):
         activations[node.output] = step(node)
         yield node
         for name in node.inputs:
-            if last.get(name) == index and name not in kept:
+            if last[name] == index and name not in kept:
                 activations.pop(name, None)
 
 
@@ -85,16 +86,32 @@ def run(
 
     Parameters
     ----------
-    inputs : arrays keyed by input name, (images, …)
+    inputs : arrays keyed by name, (images, …), of whatever the graph's nodes read and do not produce
     constants : replaces the graph's own, for a resized network
     """
     weights = graph.constants if constants is None else constants
-    images = len(next(iter(inputs.values())))
-    parts: list[dict[str, np.ndarray]] = []
-    for start in range(0, images, 8 * MICRO_BATCH):
-        activations = {name: array[start : start + 8 * MICRO_BATCH] for name, array in inputs.items()}
-        outputs = frozenset(graph.outputs)
-        for _ in walk(graph, activations, lambda n: run_node(n, activations, weights), outputs):  # noqa: B023
-            pass
-        parts.append({name: activations[name] for name in graph.outputs})
+    last = _last_readers(graph)
+    read = {name: inputs[name] for name in last if name in inputs}
+    fixed = {name: tensor(weights[name]) for name in last if name in weights}
+    images = len(next(iter(read.values())))
+    parts = []
+    for start in range(0, images, MICRO_BATCH):
+        values = {name: tensor(array[start : start + MICRO_BATCH]) for name, array in read.items()}
+        for index, node in enumerate(graph.nodes):
+            values[node.output] = run_tensors(node, values, fixed)
+            for name in node.inputs:
+                if last[name] == index and name not in graph.outputs:
+                    values.pop(name, None)
+        parts.append({name: values[name].asnumpy() for name in graph.outputs})
     return {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}
+
+
+def run_tensors(node: Node, values: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:
+    """The node's output, everything being MindSpore's tensors."""
+    inputs = [constants[n] if n in constants else values[n] if n else None for n in node.inputs]
+    return operator(node).forward(node, inputs)
+
+
+def _last_readers(graph: Graph) -> dict[str, int]:
+    """Tensor → the position of its last reader."""
+    return {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}

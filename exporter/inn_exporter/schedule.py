@@ -32,7 +32,8 @@ OBJECTIVES = {"uniform": 1, "flops": 8, "params": 1, "latency": 8}
 ENGINE_BLOCK = 8
 """MindSpore Lite computes channels in blocks: its latency follows ceil(C/8) · 8 on every axis."""
 
-IMAGES = 128
+JUDGED, FITTED = 64, 256
+"""Images by which outputs are compared, and images to which the quadratures are fitted."""
 LEAST = 1 / 16
 """No group becomes narrower than this share of its channels: measured alone, many groups look useless."""
 
@@ -89,6 +90,7 @@ def schedule(
     uniform: Mapping[float, Sequence[int]],
     align: int,
     images: Mapping[str, np.ndarray],
+    held_out: Mapping[str, np.ndarray],
     progress: Callable[[float], None] = lambda done: None,
 ) -> dict[float, list[int]]:
     """Widths of all groups for every size, at no more than the cost of the uniform widths.
@@ -100,6 +102,8 @@ def schedule(
     uniform : size, below 1 → the width of every group if all shrink alike
     align : widths are multiples of this, or full
     images : unlabelled inputs, keyed by input name
+    held_out : others, by which outputs are compared: on the images to which the quadratures are fitted, a group
+        that these hardly determine would look dispensable
     progress : called with the share of the measurements done
     """
     cost = Cost.of(objective, lowered)
@@ -107,8 +111,10 @@ def schedule(
         ladder(full, min(round_width(LEAST, full, align), smallest), align, cost.block)
         for full, smallest in zip(channels.sizes, uniform[min(uniform)])
     ]
-    few = {name: array[:IMAGES] for name, array in images.items()}
-    measured = sensitivities(graph, channels, axes, [_measured(rungs) for rungs in ladders], few, progress)
+    grams = full_grams(graph, channels, {name: array[:FITTED] for name, array in images.items()})
+    few = {name: array[:JUDGED] for name, array in held_out.items()}
+    wanted = [_measured(rungs) for rungs in ladders]
+    measured = sensitivities(graph, channels, axes, grams, wanted, few, progress)
     losses = [loss_curve(rungs, found) for rungs, found in zip(ladders, measured)]
     budgets = {size: int(cost(np.array(widths))) for size, widths in uniform.items()}
     return spend(ladders, losses, cost, budgets)
@@ -199,6 +205,7 @@ def sensitivities(
     graph: Graph,
     channels: Channels,
     axes: Sequence[Axis],
+    grams: Mapping[int, np.ndarray],
     widths: Sequence[Sequence[int]],
     images: Mapping[str, np.ndarray],
     progress: Callable[[float], None] = lambda done: None,
@@ -206,8 +213,9 @@ def sensitivities(
     """Per group, width → divergence of the outputs when it alone shrinks to that width.
 
     One walk over the full network: where a group begins, the rest of the network runs at each of its widths.
+    ``grams`` are those of `full_grams`.
     """
-    grams, reference = _full_network(graph, channels, images)
+    reference = forward.run(graph, images)
     members = [_members(channels, graph, group) for group in range(len(channels.groups))]
     starts: dict[str, list[int]] = {}
     for group, names in enumerate(members):
@@ -226,7 +234,7 @@ def sensitivities(
                     name: resize(graph.constants[name], channels.dims[name], discretisation)
                     for name in members[group]
                 }
-                outputs = _finish(rest, full, {**graph.constants, **changed})
+                outputs = forward.run(rest, full, {**graph.constants, **changed})
                 result[group][width] = divergence(outputs, reference)
         return forward.run_node(node, full, graph.constants)
 
@@ -250,20 +258,15 @@ def divergence(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarr
     return total
 
 
-def _full_network(
-    graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]
-) -> tuple[dict[int, np.ndarray], dict[str, np.ndarray]]:
-    """The Gram (N, N) of every quadrature's tensor, and the outputs."""
+def full_grams(graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+    """The Gram (N, N) of every quadrature's tensor in the full network."""
     moments, grams, full = Moments(graph, channels), {}, dict(images)
-    steps = forward.walk(
-        graph, full, lambda n: forward.run_node(n, full, graph.constants), frozenset(graph.outputs)
-    )
-    for node in steps:
+    for node in forward.walk(graph, full, lambda n: forward.run_node(n, full, graph.constants)):
         for index in channels.quadratures_of.get(node.output, ()):
             key, _ = channels.quadratures[index]
             values = full[node.output]
             _, grams[index], _ = moments(values, values, key, channels.sizes)
-    return grams, {name: full[name] for name in graph.outputs}
+    return grams
 
 
 def _members(channels: Channels, graph: Graph, group: int) -> set[str]:
@@ -285,14 +288,3 @@ def _shrunk(
 
     widths = [width if other == group else full for other, full in enumerate(channels.sizes)]
     return Discretisation(axes, widths, table)
-
-
-def _finish(
-    rest: Graph, activations: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The outputs, from the activations that the rest of the network reads."""
-    live = dict(activations)
-    kept = frozenset(rest.outputs)
-    for _ in forward.walk(rest, live, lambda node: forward.run_node(node, live, constants), kept):
-        pass
-    return {name: live[name] for name in rest.outputs}

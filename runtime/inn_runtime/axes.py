@@ -8,6 +8,7 @@ full input ≈ B · sampled input, so that a layer resizes as ``W' = S_out · W 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Union
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ Taps = tuple[npt.NDArray[np.int64], Matrix]
 CUBIC_A = -0.75
 """Free parameter of the cubic convolution kernel (Keys 1981); the paper's implementation uses this one."""
 
-KERNELS = ("selection", "linear", "cubic")
+KERNELS = ("selection", "nearest", "linear", "cubic")
 QUADRATURES = ("none", "trapezoid")
 
 
@@ -31,28 +32,51 @@ class Axis:
     ----------
     size : N, the number of control points (channels of the full network)
     kernel : how nodes read the control grid. ``selection``: the axis is nested, width n takes the
-        first n control points. ``linear``, ``cubic``: n uniform nodes on [0, N-1], interpolated.
+        first n control points. ``nearest``, ``linear``, ``cubic``: n nodes on [0, N-1], uniform unless a
+        `Grid` says otherwise, interpolated.
     quadrature : the rule by which consumers integrate where the bundle holds no calibrated table:
         ``none`` (every node counts once) or ``trapezoid`` (composite, as in the paper).
+    a : of the cubic kernel
     """
 
     size: int
     kernel: str
     quadrature: str
+    a: float = CUBIC_A
 
 
-def nodes(axis: Axis, width: int) -> npt.NDArray[np.float64]:
-    """Positions of the ``width`` nodes on [0, N-1]."""
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Nodes of an axis of their own, instead of the rule's, with their weights in the quadrature.
+
+    Attributes
+    ----------
+    nodes : positions on [0, N-1], (n,)
+    weights : (n,); those of the full size's rule add up to its integral of 1
+    """
+
+    nodes: npt.NDArray[np.float64]
+    weights: npt.NDArray[np.float64]
+
+
+At = Union[int, Grid]
+"""Where an axis is sampled: a width, for the nodes and weights of the axis's own rule, or a grid."""
+
+
+def nodes(axis: Axis, at: At) -> npt.NDArray[np.float64]:
+    """Positions of the nodes on [0, N-1]."""
+    if isinstance(at, Grid):
+        return at.nodes
     if axis.kernel == "selection":
-        return np.arange(width, dtype=np.float64)
-    if width == 1:
+        return np.arange(at, dtype=np.float64)
+    if at == 1:
         return np.array([(axis.size - 1) / 2])
-    return np.linspace(0.0, axis.size - 1.0, width)
+    return np.linspace(0.0, axis.size - 1.0, at)
 
 
-def _cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Cubic convolution kernel at |distance| (Keys 1981, with a = `CUBIC_A`)."""
-    d, a = np.abs(distance), CUBIC_A
+def _cubic(distance: npt.NDArray[np.float64], a: float) -> npt.NDArray[np.float64]:
+    """Cubic convolution kernel at |distance| (Keys 1981)."""
+    d = np.abs(distance)
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = a * (((d - 5) * d + 8) * d - 4)
     return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
@@ -62,55 +86,62 @@ def _linear(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.maximum(0.0, 1.0 - np.abs(distance))
 
 
-def sampling_taps(axis: Axis, width: int) -> Taps:
+def sampling_taps(axis: Axis, at: At) -> Taps:
     """S by its few entries in each row. Taps beyond the border read the border's value."""
-    if axis.kernel == "selection":
-        return np.arange(width)[None], np.ones((1, width))
-    positions = nodes(axis, width)
-    kernel = _cubic if axis.kernel == "cubic" else _linear
+    positions = nodes(axis, at)
+    if axis.kernel in ("selection", "nearest"):
+        points = np.floor(positions + 0.5).astype(np.int64)[None]
+        return np.clip(points, 0, axis.size - 1), np.ones(points.shape)
     points = np.floor(positions).astype(np.int64) + np.arange(-1, 3)[:, None]
-    return np.clip(points, 0, axis.size - 1), kernel(positions - points)
+    distances = positions - points
+    factors = _cubic(distances, axis.a) if axis.kernel == "cubic" else _linear(distances)
+    return np.clip(points, 0, axis.size - 1), factors
 
 
-def sampling_matrix(axis: Axis, width: int) -> Matrix:
-    """S, (width, N): control grid to samples."""
-    matrix = np.zeros((width, axis.size))
-    points, factors = sampling_taps(axis, width)
-    np.add.at(matrix, (np.arange(width), points), factors)
+def sampling_matrix(axis: Axis, at: At) -> Matrix:
+    """S, (n, N): control grid to samples."""
+    points, factors = sampling_taps(axis, at)
+    matrix = np.zeros((points.shape[1], axis.size))
+    np.add.at(matrix, (np.arange(len(matrix)), points), factors)
     return matrix
 
 
-def quadrature_weights(axis: Axis, width: int) -> npt.NDArray[np.float64]:
-    """Weight of each node, (width,). Trapezoid: nodes h apart weigh h · (1/2, 1, …, 1, 1/2)."""
+def quadrature_weights(axis: Axis, at: At) -> npt.NDArray[np.float64]:
+    """Weight of each node, (n,). Trapezoid: nodes h apart weigh h · (1/2, 1, …, 1, 1/2)."""
+    if isinstance(at, Grid):
+        return at.weights
     if axis.quadrature == "none":
-        return np.ones(width)
-    if width == 1:
+        return np.ones(at)
+    if at == 1:
         return np.array([float(max(1, axis.size - 1))])
-    weights = np.full(width, (axis.size - 1) / (width - 1))
+    weights = np.full(at, (axis.size - 1) / (at - 1))
     weights[[0, -1]] /= 2
     return weights
 
 
-def prior_taps(axis: Axis, width: int) -> Taps:
+def prior_taps(axis: Axis, at: At) -> Taps:
     """B0 by its few entries in each column: the quadrature where nothing is known about the data.
 
     The continuous function is the full network's weights divided by the full size's own rule, so that
     the full size is exactly the original network: B0 = diag(1/q_N) · Sᵀ · diag(q_n).
     """
-    points, factors = sampling_taps(axis, width)
+    points, factors = sampling_taps(axis, at)
     full = quadrature_weights(axis, axis.size)
-    return points, factors / full[points] * quadrature_weights(axis, width)
+    return points, factors / full[points] * quadrature_weights(axis, at)
 
 
-def prior(axis: Axis, width: int) -> Matrix:
-    """B0, (N, width)."""
-    matrix = np.zeros((axis.size, width))
-    points, factors = prior_taps(axis, width)
-    np.add.at(matrix, (points, np.arange(width)), factors)
+def prior(axis: Axis, at: At) -> Matrix:
+    """B0, (N, n)."""
+    points, factors = prior_taps(axis, at)
+    matrix = np.zeros((axis.size, points.shape[1]))
+    np.add.at(matrix, (points, np.arange(matrix.shape[1])), factors)
     return matrix
 
 
 def round_width(size: float, full: int, align: int) -> int:
-    """Width of a group of ``full`` channels at ``size``: half up to ``align``, from 1 unit to ``full``."""
-    units = int(np.floor(size * full / align + 0.5))
-    return min(full, max(1, units) * align)
+    """Width of a group of ``full`` channels at ``size``: half up to ``align``, at least one unit.
+
+    Up to size 1 no wider than ``full``.
+    """
+    width = max(1, int(np.floor(size * full / align + 0.5))) * align
+    return min(full, width) if size <= 1 else width

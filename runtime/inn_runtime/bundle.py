@@ -315,6 +315,8 @@ def _check_tensors(
             expect(key, (manifest.groups[group].axis.size, size.widths[group]))
         for index, key in size.overrides.items():
             expect(key, manifest.weights[index].shape(size.widths))
+        for group, key in size.grids.items():
+            expect(key, (2, size.widths[group]))
         for name, key in size.check.items():
             if name not in ports:
                 raise BundleError(f"{source}: the self-check names an unknown output {name!r}")

@@ -118,13 +118,15 @@ class Size:
     """A size for which the bundle holds calibrated data, and its measured place on the curve.
 
     ``tables``: quadrature index → bundle tensor holding the correction B - B0, (N, n). ``overrides``:
-    weight index → bundle tensor that replaces the sampled weight outright. ``measured``: metric → value.
+    weight index → bundle tensor that replaces the sampled weight outright. ``grids``: group index → bundle
+    tensor, (2, n), of the nodes and weights that the group has at this size. ``measured``: metric → value.
     """
 
     size: float
     widths: tuple[int, ...]
     tables: dict[int, str] = field(default_factory=dict)
     overrides: dict[int, str] = field(default_factory=dict)
+    grids: dict[int, str] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
     check: dict[str, str] = field(default_factory=dict)
 
@@ -167,4 +169,4 @@ class Manifest:
     @property
     def is_calibrated(self) -> bool:
         """Whether only the sizes listed can be built: they have data of their own."""
-        return any(size.tables or size.overrides for size in self.sizes)
+        return any(size.tables or size.overrides or size.grids for size in self.sizes)

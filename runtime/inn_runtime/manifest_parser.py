@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from .axes import KERNELS, QUADRATURES, Axis
+from .axes import CUBIC_A, KERNELS, QUADRATURES, Axis
 from .errors import BundleError
 from .fields import Field, shown
 from .manifest import (
@@ -85,6 +85,7 @@ class _Parser:
             size=value["size"].integer(1, MAX_WIDTH),
             kernel=value["kernel"].choice(KERNELS),
             quadrature=value["quadrature"].choice(QUADRATURES),
+            a=a.number(-4.0, 4.0) if (a := value.get("a")) else CUBIC_A,
         )
         members = tuple(m.text() for m in value["members"].list())
         return Group(value["name"].text(), axis, members)
@@ -186,11 +187,13 @@ class _Parser:
         widths = tuple(
             w.integer(1, group.axis.size) for w, group in zip(value["widths"].list(len(groups)), groups)
         )
+        grids = value.get("grids")
         return Size(
             size=value["size"].number(1e-6, 1.0),
             widths=widths,
             tables={_index(k, f, self.quadratures): f.text() for k, f in value["tables"].members()},
             overrides={_index(k, f, self.weights): f.text() for k, f in value["overrides"].members()},
+            grids={_index(k, f, self.groups): f.text() for k, f in (grids.members() if grids else ())},
             measured={k: f.number() for k, f in value["measured"].members()},
             check={k: f.text() for k, f in value["check"].members()},
         )

@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from .axes import Grid
 from .bundle import Bundle
+from .errors import BundleError
 from .files import write_atomically
 from .manifest import evaluate
 from .ms_model import pack
@@ -78,13 +80,22 @@ class Model:
 
     @cached_property
     def _discretisation(self) -> Discretisation:
-        tables = {} if self.plan.calibrated is None else self.plan.calibrated.tables
+        calibrated = self.plan.calibrated
+        tables = {} if calibrated is None else calibrated.tables
 
         def table(quadrature: int) -> npt.NDArray[np.float32] | None:
             return self.bundle.tensor(tables[quadrature]) if quadrature in tables else None
 
         axes = [group.axis for group in self.bundle.manifest.groups]
-        return Discretisation(axes, self.plan.widths, table)
+        grids = {} if calibrated is None else {g: self._grid(g, key) for g, key in calibrated.grids.items()}
+        return Discretisation(axes, self.plan.widths, table, grids)
+
+    def _grid(self, group: int, key: str) -> Grid:
+        grid = Grid(*self.bundle.tensor(key).astype(np.float64))
+        last = self.bundle.manifest.groups[group].axis.size - 1
+        if grid.nodes.min() < 0 or grid.nodes.max() > last:
+            raise BundleError(f"{self.bundle.source}: tensor {key!r}: expected nodes in [0, {last}]")
+        return grid
 
     def to_bytes(self) -> memoryview:
         """The `.ms` model; the same bundle, size and machine give the same bytes."""

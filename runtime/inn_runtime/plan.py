@@ -10,6 +10,9 @@ from .errors import UsageError
 from .fields import shown
 from .manifest import Manifest, Size
 
+LARGEST = 1.5
+"""Beyond the full size, where there are functions to sample more densely."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -36,7 +39,8 @@ def make_plan(manifest: Manifest, size: float | str) -> Plan:
     """Resolve a preset's name or a number in (0, 1].
 
     Where the bundle is calibrated, a size between two calibrated ones takes the one below: it is never
-    slower or larger than what was asked for. Bundles that integrate by a rule take any size.
+    slower or larger than what was asked for. Bundles that integrate by a rule take any size, and those
+    whose axes are all interpolated also sizes up to `LARGEST`.
 
     Raises
     ------
@@ -56,14 +60,16 @@ def make_plan(manifest: Manifest, size: float | str) -> Plan:
 
 
 def parse_size(manifest: Manifest, size: float | str) -> float:
-    """A preset's name, or a number (also as text), as a size in (0, 1]."""
+    """A preset's name, or a number (also as text), as a size in (0, 1], or to `LARGEST` where that can be."""
     if isinstance(size, str) and size in manifest.presets:
         return manifest.presets[size]
     try:
         value = float(size)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
-    if not 0.0 < value <= 1.0:
+    interpolates = all(group.axis.kernel != "selection" for group in manifest.groups)
+    most = LARGEST if interpolates and not manifest.is_calibrated else 1.0
+    if not 0.0 < value <= most:
         presets = ", ".join(f"{name} ({value:g})" for name, value in manifest.presets.items())
-        raise UsageError(f"size {shown(size)}: expected a number in (0, 1] or one of {presets}")
+        raise UsageError(f"size {shown(size)}: expected a number in (0, {most:g}] or one of {presets}")
     return value

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Union
 
 import numpy as np
 import numpy.typing as npt
 
-from .axes import Axis, Taps, prior_taps, sampling_taps
+from .axes import At, Axis, Grid, Taps, prior_taps, sampling_taps
 from .manifest import Dimension, Segment
 
 Array = npt.NDArray[np.float32]
@@ -27,35 +27,38 @@ class Discretisation:
     axes : the axis of every channel group
     widths : the width of every channel group
     table : quadrature → its calibrated correction B - B0, (N, n), or None where the rule B0 applies
+    grids : group → nodes and weights that this size has of its own
     """
 
     axes: Sequence[Axis]
     widths: Sequence[int]
     table: Callable[[int], Array | None]
+    grids: Mapping[int, Grid] = field(default_factory=dict)
 
     def operation(self, segment: Segment) -> Operation:
         """What happens to a segment at these widths."""
         if segment.group is None:
             return None
-        axis, width = self.axes[segment.group], self.widths[segment.group]
+        axis, at = self.axes[segment.group], self.grids.get(segment.group, self.widths[segment.group])
         if segment.quadrature is not None:
             table = self.table(segment.quadrature)
             if table is not None:
-                return _calibrated(axis, width, table)
-        if width == axis.size:
+                return _calibrated(axis, at, table)
+        if at == axis.size:
             return None
-        if axis.kernel == "selection" and (segment.quadrature is None or axis.quadrature == "none"):
-            return width
+        if isinstance(at, int) and axis.kernel == "selection":
+            if segment.quadrature is None or axis.quadrature == "none":
+                return at
         if segment.quadrature is not None:
-            return prior_taps(axis, width)
-        return sampling_taps(axis, width)
+            return prior_taps(axis, at)
+        return sampling_taps(axis, at)
 
 
-def _calibrated(axis: Axis, width: int, table: Array) -> Array:
+def _calibrated(axis: Axis, at: At, table: Array) -> Array:
     """B = B0 + table."""
     matrix = table.copy()
-    points, factors = prior_taps(axis, width)
-    np.add.at(matrix, (points, np.arange(width)), factors.astype(np.float32))
+    points, factors = prior_taps(axis, at)
+    np.add.at(matrix, (points, np.arange(matrix.shape[1])), factors.astype(np.float32))
     return matrix
 
 

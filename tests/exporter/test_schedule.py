@@ -19,6 +19,7 @@ from inn_exporter.schedule import (
     ladder,
     loss_curve,
     schedule,
+    full_grams,
     sensitivities,
     spend,
 )
@@ -69,7 +70,7 @@ def test_schedules_meet_the_budget_and_shrink_the_useless_group_first(
     graph, channels, axes, inputs = prepared
     lowered = Lowering(graph, channels.dims).run()
     uniform = _uniform(channels, align)
-    found = schedule(objective, graph, channels, axes, lowered, uniform, align, inputs)
+    found = schedule(objective, graph, channels, axes, lowered, uniform, align, inputs, inputs)
     cost = Cost.of(objective, lowered)
     assert list(found) == sorted(SIZES)
     for size, widths in found.items():
@@ -80,7 +81,7 @@ def test_schedules_meet_the_budget_and_shrink_the_useless_group_first(
     first, useless, last = found[0.7]
     assert useless < min(first, last)
     assert first + last > sum(uniform[0.7][::2])
-    assert found == schedule(objective, graph, channels, axes, lowered, uniform, align, inputs)
+    assert found == schedule(objective, graph, channels, axes, lowered, uniform, align, inputs, inputs)
 
 
 def test_copies_of_a_channel_are_worth_nothing(
@@ -88,7 +89,9 @@ def test_copies_of_a_channel_are_worth_nothing(
 ) -> None:
     graph, channels, axes, inputs = prepared
     done: list[float] = []
-    first, useless, last = sensitivities(graph, channels, axes, [[2, 16]] * 3, inputs, done.append)
+    first, useless, last = sensitivities(
+        graph, channels, axes, full_grams(graph, channels, inputs), [[2, 16]] * 3, inputs, done.append
+    )
     assert max(useless.values()) < 1e-3 * min(first[2], last[2])
     assert first[2] > first[16] > 0
     assert done[-1] == 1.0
@@ -99,9 +102,11 @@ def test_only_what_follows_a_group_runs_again(
     prepared: tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, channels, axes, inputs = prepared
-    run, ran = forward.run_node, []
-    monkeypatch.setattr(forward, "run_node", lambda node, *rest: (ran.append(node), run(node, *rest))[1])
-    sensitivities(graph, channels, axes, [[], [], [8]], inputs)
+    grams = full_grams(graph, channels, inputs)
+    few = {name: array[:8] for name, array in inputs.items()}
+    run, ran = forward.run_tensors, []
+    monkeypatch.setattr(forward, "run_tensors", lambda node, *rest: (ran.append(node), run(node, *rest))[1])
+    sensitivities(graph, channels, axes, grams, [[], [], [8]], few)
     last = next(i for i, node in enumerate(graph.nodes) if node.name == channels.groups[2].name)
     assert len(ran) == 2 * len(graph.nodes) + len(graph.nodes) - last
 

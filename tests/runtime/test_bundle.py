@@ -85,7 +85,7 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
         ("groups.0.size", 1 << 40, "groups"),
         ("groups.0.size", True, "groups"),
         ("groups.0.size", 8.0, "groups"),
-        ("groups.0.kernel", "spline", "one of selection, linear, cubic"),
+        ("groups.0.kernel", "spline", "one of selection, nearest, linear, cubic"),
         ("groups.1.name", "g0", "occurs twice"),
         ("weights.0.name", "w1", "occurs twice"),
         ("weights.0.dims", [], "expected shape"),

@@ -60,21 +60,17 @@ class Conv(Convolution):
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         x, weight, bias = inputs
-        attributes = node.attributes
-        top, left, bottom, right = attributes["pads"]
-        padding: tuple[int, int] = (top, left)
-        if (top, left) != (bottom, right):
-            x, padding = ops().pad(x, (left, right, top, bottom)), (0, 0)
-        return ops().conv2d(
-            x,
-            weight,
-            bias,
-            stride=attributes["strides"],
+        top, left, bottom, right = node.attributes["pads"]
+        convolution = ops().Conv2D(
+            weight.shape[0],
+            tuple(weight.shape[2:]),
             pad_mode="pad",
-            padding=padding,
-            dilation=attributes["dilations"],
-            groups=x.shape[1] if node.depthwise else 1,
+            pad=(top, bottom, left, right),
+            stride=tuple(node.attributes["strides"]),
+            dilation=tuple(node.attributes["dilations"]),
+            group=x.shape[1] if node.depthwise else 1,
         )
+        return ops().bias_add(convolution(x, weight), bias)
 
     def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
         top, left, bottom, right = node.attributes["pads"]
