@@ -7,6 +7,7 @@ inn_exporter.export("model.onnx", "model.inn", "images.npz")
 
 from .errors import CalibrationDataError, UnsupportedGraphError
 from .export import export
+from .importers import from_cell
 from .onnx_writer import export_onnx
 
-__all__ = ["CalibrationDataError", "UnsupportedGraphError", "export", "export_onnx"]
+__all__ = ["CalibrationDataError", "UnsupportedGraphError", "export", "export_onnx", "from_cell"]

@@ -175,11 +175,15 @@ def _size(
         else:
             key = tables[str(quadrature)] = f"table/{quadrature}@{size:g}"
             table.add_to(draft.tensors, key)
+    grids = {str(group): f"grid/{group}@{size:g}" for group in calibrated.grids}
+    for group, grid in calibrated.grids.items():
+        draft.tensors[grids[str(group)]] = np.stack([grid.nodes, grid.weights]).astype(np.float32)
     return {
         "size": size,
         "widths": calibrated.widths,
         "tables": tables,
         "overrides": overrides,
+        **({"grids": grids} if grids else {}),
         "measured": {},
         "check": {},
     }

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Callable
 
 import numpy as np
-from inn_runtime.axes import Axis, prior
+from inn_runtime.axes import Axis, Grid, prior
 from inn_runtime.manifest import Dimension, Segment
 from inn_runtime.resample import Discretisation, resize
 
@@ -47,6 +47,7 @@ class CalibratedSize:
     tables : quadrature → B - B0, (N, n), as it will be stored
     constants : every constant of the resized network, in the graph's layout
     changed : constants that sampling alone does not give: corrected biases, refitted kernels
+    grids : group → nodes and weights that this size has of its own
     """
 
     widths: list[int]
@@ -54,6 +55,7 @@ class CalibratedSize:
     tables: dict[int, Stored] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     changed: dict[str, Stored] = field(default_factory=dict)
+    grids: dict[int, Grid] = field(default_factory=dict)
 
     def discretisation(self, axes: Sequence[Axis]) -> Discretisation:
         """The size as far as its tables are known."""
@@ -61,7 +63,7 @@ class CalibratedSize:
         def table(index: int) -> np.ndarray | None:
             return self.tables[index].read() if index in self.tables else None
 
-        return Discretisation(axes, self.widths, table)
+        return Discretisation(axes, self.widths, table, self.grids)
 
 
 class Calibration:

@@ -1,4 +1,4 @@
-"""The exporter's commands: `inn export` and `inn export-onnx`."""
+"""The exporter's commands: `inn export`, `inn tune` and `inn export-onnx`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from inn_runtime import UsageError
+
+from .integral.options import Tuning
 
 
 def export_command(subparsers: Any) -> None:
@@ -24,6 +26,35 @@ def export_command(subparsers: Any) -> None:
         metavar="IMAGES.npz",
         help="unlabelled images as the network takes them, keyed by input name",
     )
+    parser.add_argument(
+        "--tune",
+        type=Path,
+        metavar="TRAIN.npz",
+        help="then train all sizes together on these images, with 'labels' or toward the original's outputs",
+    )
+    _export_arguments(parser)
+
+
+def tune_command(subparsers: Any) -> None:
+    """Add `inn tune`."""
+    help_text = "tune a trained ONNX network so that all sizes work, and export it as a bundle"
+    parser = subparsers.add_parser("tune", help=help_text, description=help_text)
+    parser.add_argument("model", type=Path, help="the ONNX file")
+    parser.add_argument(
+        "--train",
+        dest="tune",
+        type=Path,
+        required=True,
+        metavar="TRAIN.npz",
+        help="images keyed by input name, with 'labels' or without",
+    )
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="IMAGES.npz", help="other images to calibrate with (default: these)"
+    )
+    _export_arguments(parser)
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .inn file to write")
     parser.add_argument(
         "--evaluate", type=Path, metavar="LABELLED.npz", help="images and 'labels' that measure the curve"
@@ -36,7 +67,9 @@ def export_command(subparsers: Any) -> None:
         "or that with every layer's means and deviations restored (rescaled)",
     )
     parser.add_argument(
-        "--order", choices=("nested", "smooth", "l1"), help="channel order (default: fits the quadrature)"
+        "--order",
+        choices=("nested", "smooth", "l1", "given"),
+        help="channel order (default: fits the quadrature)",
     )
     parser.add_argument("--sizes", help="comma-separated sizes in (0, 1] (default: the presets)")
     parser.add_argument(
@@ -65,6 +98,29 @@ def export_command(subparsers: Any) -> None:
         type=float,
         metavar="MINUTES",
         help="how long the export may take: distill learns from fewer images, by a timed estimate",
+    )
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument("--seen", type=int, metavar="N", help="images to learn from, with repetition")
+    tuning.add_argument("--batch", type=int, metavar="N", help="images of a step, on all processes together")
+    tuning.add_argument("--rate", type=float, help="peak of Adam's learning rate")
+    tuning.add_argument("--mirror", action="store_true", help="turn half of the images left to right")
+    tuning.add_argument(
+        "--partitions",
+        action="store_true",
+        help="tune only where each size samples the axes (trapezoid only)",
+    )
+    tuning.add_argument("--least", type=float, metavar="SIZE", help="smallest size drawn (trapezoid only)")
+    tuning.add_argument(
+        "--patience",
+        type=int,
+        metavar="N",
+        help="stop after N twentieths of the work without a lower loss on held-out images",
+    )
+    tuning.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="written twenty times; an interrupted run goes on from it",
     )
     parser.add_argument("--storage", choices=("float16", "float32", "int8"), default="float16")
     parser.add_argument(
@@ -115,7 +171,7 @@ def _export(options: argparse.Namespace) -> None:
         bundle = export(
             options.model,
             options.output,
-            options.calibrate,
+            options.calibrate or options.tune,
             evaluate=options.evaluate,
             quadrature=options.quadrature,
             order=options.order,
@@ -124,6 +180,9 @@ def _export(options: argparse.Namespace) -> None:
             refit_up_to=options.refit_up_to,
             distill_images=options.distill_images,
             limit=options.limit,
+            tune=options.tune,
+            tuning=_tuning(options),
+            checkpoint=options.checkpoint,
             storage=options.storage,
             optimise=options.optimise,
             align=options.align,
@@ -136,6 +195,12 @@ def _export(options: argparse.Namespace) -> None:
         )
     summary = describe(bundle)
     print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
+
+
+def _tuning(options: argparse.Namespace) -> Tuning:
+    names = ("seen", "batch", "rate", "mirror", "partitions", "least", "patience", "seed")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    return Tuning(**given)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 from inn_runtime.axes import Axis, prior
-from inn_runtime.manifest import Dimension
+from inn_runtime.manifest import Segment
 from inn_runtime.resample import Discretisation, resize
 
 from . import forward
-from .backend import mindspore, ops, tensor
+from .backend import mindspore, tensor
 from .calibrate import CalibratedSize
 from .graph import Graph, Node
+from .integral.losses import divergence
+from .integral.sampling import along
 from .operators import operator
 from .statistics import channel_rows, sampled_patches
 from .storage import store_like
@@ -38,7 +40,6 @@ WHITENING_RIDGE = 0.01
 WHITENING_IMAGES = 256
 LARGEST_WHITENED = 2048
 """Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
-TEMPERATURE = 2.0
 JUDGED = 512
 """Images by which a distilled size must beat the calibrated one."""
 
@@ -221,47 +222,23 @@ class _Student:
             return self._fixed[name]
         value = self._sampled[name]
         for axis, dimension in enumerate(self._channels.dims[name]):
-            value = self._integrate(value, axis, dimension)
+            value = along(value, axis, dimension, self._quadrature, self._channels.sizes)
         return value
 
-    def _integrate(self, value: Any, axis: int, dimension: Dimension) -> Any:
-        """Multiply the segments of one dimension that have a quadrature by B."""
-        if all(segment.quadrature is None for segment in dimension):
-            return value
-        shape, parts, start = value.shape, [], 0
-        lead, trail = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
-        flat = ops().reshape(value, (lead, shape[axis], trail))
-        for segment in dimension:
-            length = segment.length(self._channels.sizes)
-            part = flat[:, start : start + length]
-            start += length
-            if segment.quadrature is not None and segment.group is not None:
-                axis_of, width = self._axes[segment.group], self._size.widths[segment.group]
-                table = self._tables[segment.quadrature].parameter
-                matrix = tensor(prior(axis_of, width).astype(np.float32)) + table
-                stacked = ops().reshape(part, (lead * segment.outer, axis_of.size, segment.inner * trail))
-                part = ops().reshape(ops().matmul(matrix.T, stacked), (lead, -1, trail))
-            parts.append(part)
-        joined = ops().cat(parts, 1) if len(parts) > 1 else parts[0]
-        return ops().reshape(joined, (*shape[:axis], joined.shape[1], *shape[axis + 1 :]))
+    def _quadrature(self, segment: Segment) -> Any:
+        """B; None where a segment has been sampled already."""
+        if segment.quadrature is None or segment.group is None:
+            return None
+        start = prior(self._axes[segment.group], self._size.widths[segment.group])
+        return tensor(start.astype(np.float32)) + self._tables[segment.quadrature].parameter
 
     def loss(self, inputs: Sequence[Any], targets: Sequence[Any]) -> Any:
-        """Kullback–Leibler divergence of class scores at temperature 2; for other outputs, relative error."""
+        """How far the outputs are from the original's."""
         values: dict[str, Any] = dict(zip(self._graph.inputs, inputs))
         for node in self._graph.nodes:
             constants = {n: self._constant(n) for n in node.inputs if n and n not in values}
             values[node.output] = forward.run_tensors(node, values, constants)
-        total = 0.0
-        for name, target in zip(self._graph.outputs, targets):
-            output = values[name]
-            if len(output.shape) == 2:
-                soft = ops().softmax(target / TEMPERATURE, -1)
-                total = total - ops().mean(
-                    ops().sum(soft * ops().log_softmax(output / TEMPERATURE, -1), -1)
-                ) * (TEMPERATURE**2)
-            else:
-                total = total + ops().mean((output - target) ** 2) / ops().mean(target**2)
-        return total
+        return divergence([values[name] for name in self._graph.outputs], targets)
 
     def batch(
         self, images: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray], chosen: slice | np.ndarray

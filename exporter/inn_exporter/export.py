@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from typing import Any, Callable
 
-import numpy as np
 from inn_runtime import Bundle, UsageError
 from inn_runtime import open as open_bundle
 from inn_runtime.axes import round_width
 from inn_runtime.files import write_atomically
-from inn_runtime.manifest import evaluate as value_of
 from onnx import ModelProto
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import forward
 from .assemble import PRESETS, assemble, round_constants
+from .backend import is_first
 from .calibrate import CalibratedSize, Calibration
 from .data import FEWEST_IMAGES, Samples, Source, concerns, load_samples
-from .distill import distill, shares
+from .distill import distill
 from .folding import fold
+from .forecast import estimate, forecast
 from .graph import Graph
 from .importers import import_onnx
+from .integral.options import Tuning
 from .lowering import Lowering
 from .measure import measure
 from .nodes import ORDERS, axis_for, order_channels
 from .onnx_writer import skeleton
-from .schedule import JUDGED, OBJECTIVES, schedule
+from .schedule import OBJECTIVES, schedule
 from .storage import STORAGES
-from .structure import Channels, analyse
+from .structure import analyse
 
 QUADRATURES = ("calibrated", "trapezoid", "rescaled", "none")
 EFFORTS = ("fast", "refit", "distill")
@@ -44,21 +43,13 @@ LARGEST_REFIT = 0.5
 
 _ORDERS = {
     "calibrated": ORDERS,
-    "trapezoid": ("smooth",),
+    "trapezoid": ("smooth", "given"),
     "rescaled": ("l1", "nested"),
     "none": ("l1", "nested"),
 }
 """Orders that go with each quadrature, the default first."""
 
 _MOST_HELD_OUT = 2000
-
-# Durations in forward passes of the full network, as a ResNet-20 on two busy cores had them (within a factor
-# of two): per calibrated size and image, per group and image, and per image distilled at c of the full cost.
-_TIMED_IMAGES = 64
-_CALIBRATION_PASSES = 4
-_SCHEDULE_PASSES = 5
-_DISTILLATION_PASSES = (3, 8)
-"""a + b · c"""
 
 
 def export(
@@ -74,6 +65,9 @@ def export(
     refit_up_to: float = LARGEST_REFIT,
     distill_images: int = 150_000,
     limit: float | None = None,
+    tune: Source | None = None,
+    tuning: Tuning | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     storage: str = "float16",
     optimise: str = "uniform",
     align: int | None = None,
@@ -97,8 +91,8 @@ def export(
     quadrature : ``calibrated`` (from the images), ``trapezoid`` (the paper's, with uniform nodes and the
         cubic kernel), ``rescaled`` (plain channel selection, then each layer's output channels get the mean
         and deviation they had: what estimating batch normalisation anew does), ``none`` (plain selection)
-    order : how channels are laid out along their axis: ``nested``, ``smooth`` or ``l1``; default: what
-        goes with the quadrature
+    order : how channels are laid out along their axis: ``nested``, ``smooth``, ``l1`` or ``given`` (as they
+        are, interpolated: for networks trained as integral ones); default: what goes with the quadrature
     sizes : sizes to calibrate, in (0, 1]
     effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
         small sizes, where it is worth most; ``distill`` then trains these kernels and larger sizes'
@@ -107,6 +101,11 @@ def export(
     distill_images : how many images ``distill`` learns from, with repetition, all sizes together
     limit : minutes that the whole export may take. ``distill`` learns from as many images as fit in, by the
         time that a forward pass takes, so that its result depends on the machine
+    tune : images, with labels or without, on which the control grids themselves are trained before they are
+        stored (`inn_exporter.integral.tune`): through the calibrated quadratures of all sizes together,
+        instead of refitting or distilling sizes, or by random sizes for ``trapezoid``
+    tuning : how; its defaults, with the export's seed
+    checkpoint : file from which interrupted tuning goes on
     storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data have 4 to 8 bits
         beside all but float32
     optimise : which channel groups shrink most. ``uniform``: all alike. ``flops``, ``params``, ``latency``:
@@ -126,6 +125,12 @@ def export(
     UsageError : the model, the data or an argument is not usable; nothing is written
     """
     _check_arguments(quadrature, order, sizes, effort, storage, optimise, limit)
+    if tune is not None and quadrature not in ("calibrated", "trapezoid"):
+        raise UsageError(f"tune: expected calibrated or trapezoid quadrature, found {quadrature}")
+    if tuning is not None and tuning.partitions and quadrature != "trapezoid":
+        raise UsageError(f"tuning: partitions need trapezoid quadrature, found {quadrature}")
+    if tune is not None and effort == "distill":
+        raise UsageError("tune: tunes all sizes together; leave effort distill out")
     if align is None:
         align = OBJECTIVES[optimise]
     for name, value, least in (
@@ -140,6 +145,8 @@ def export(
     graph = fold(import_onnx(model, input_shapes))
     samples = load_samples(data, graph, fewest=FEWEST_IMAGES)
     held_out = None if evaluate is None else load_samples(evaluate, graph)
+    material = None if tune is None else load_samples(tune, graph)
+    tuning = tuning or Tuning(seed=seed)
     channels = analyse(graph, lambda name: any(fnmatch(name, pattern) for pattern in keep))
     if not channels.groups:
         raise UsageError(f"{graph.name}: no channel group can be resized")
@@ -152,10 +159,10 @@ def export(
         for size in sorted(set(sizes) - {1.0})
     }
     if progress or limit is not None:
-        seconds, each = _estimate(graph, channels, uniform, calibration, len(judged), optimise)
+        seconds, each = estimate(graph, channels, uniform, calibration, len(judged), optimise)
         what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(calibration):,} images"
         doing = effort if quadrature == "calibrated" else quadrature
-        line, distill_images = _forecast(doing, what, seconds, each, distill_images, limit)
+        line, distill_images = forecast(doing, what, seconds, each, distill_images, limit)
         if progress:
             print(line, file=sys.stderr)
         elif not distill_images:
@@ -164,6 +171,16 @@ def export(
         ordered = order_channels(graph, channels, order, calibration.inputs, bar("ordering"))
         rounded = round_constants(ordered, storage)
         axes = [axis_for(order, group.size, quadrature) for group in channels.groups]
+
+        def tuned(found: Mapping[float, CalibratedSize], samples: Samples) -> Graph:
+            from .integral.tuning import tune
+
+            return tune(rounded, channels, axes, found, samples, tuning, storage, checkpoint, bar("tuning"))[
+                0
+            ]
+
+        if material is not None and quadrature == "trapezoid" and not tuning.partitions:
+            rounded = tuned({}, material)
         lowered = Lowering(rounded, channels.dims).run()
         widths = uniform
         if optimise != "uniform" and uniform:
@@ -181,9 +198,17 @@ def export(
                 update,
             )
         found = {
-            size: CalibratedSize(chosen, refit=effort != "fast" and size <= refit_up_to)
+            size: CalibratedSize(chosen, refit=effort != "fast" and tune is None and size <= refit_up_to)
             for size, chosen in widths.items()
         }
+        if material is not None and tuning.partitions:
+            from .integral.partitions import tune_partitions
+
+            for size, calibrated in found.items():
+                update = bar(f"tuning {size:g}")
+                calibrated.grids = tune_partitions(
+                    rounded, channels, axes, calibrated.widths, material, tuning, update
+                )
         if quadrature in ("calibrated", "rescaled"):
             solver = Calibration(
                 rounded, channels, axes, storage, seed=seed, rescale=quadrature == "rescaled"
@@ -192,6 +217,9 @@ def export(
             if quadrature == "calibrated" and effort == "distill" and found and distill_images:
                 update = bar("distilling")
                 distill(rounded, channels, axes, found, pool.inputs, distill_images, seed, update)
+            if quadrature == "calibrated" and material is not None:
+                rounded = tuned(found, material)
+                lowered = Lowering(rounded, channels.dims).run()
         draft = assemble(
             rounded,
             channels,
@@ -208,6 +236,8 @@ def export(
         )
         layouts = {weight.name: weight.permutation for weight in lowered.weights}
         measure(rounded, draft, layouts, judged, bar("measuring"))
+    if not is_first():  # of several processes that tuned together
+        return draft.bundle(os.fspath(output))
     write_atomically(output, draft.to_bytes())
     return open_bundle(output)
 
@@ -247,68 +277,6 @@ def _check_arguments(
     for size in sizes:
         if not 0.0 < size <= 1.0:
             raise UsageError(f"sizes: expected numbers in (0, 1], found {size!r}")
-
-
-def _estimate(
-    graph: Graph,
-    channels: Channels,
-    uniform: Mapping[float, Sequence[int]],
-    calibration: Samples,
-    judged: int,
-    optimise: str,
-) -> tuple[float, float]:
-    """About how many seconds an export takes without distillation, and each image seen by distillation.
-
-    Both are multiples of a timed forward pass.
-
-    Parameters
-    ----------
-    uniform : size → widths
-    judged : how many images measure the curve
-    """
-    few = {name: array[:_TIMED_IMAGES] for name, array in calibration.inputs.items()}
-    times = []
-    for _ in range(4):  # the first pass also sets kernels up
-        start = time.perf_counter()
-        forward.run(graph, few)
-        times.append(time.perf_counter() - start)
-    one_pass = float(np.median(times[1:])) / min(_TIMED_IMAGES, len(calibration))
-    passes = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
-    if optimise != "uniform":
-        passes += len(channels.groups) * _SCHEDULE_PASSES * min(JUDGED, len(calibration))
-    macs = Lowering(graph, channels.dims).run().macs
-    full = max(value_of(macs, channels.sizes), 1)
-    least, slope = _DISTILLATION_PASSES
-    each = [least + slope * value_of(macs, widths) / full for widths in uniform.values()]
-    mean = float(np.dot(each, shares(list(uniform))))
-    return passes * one_pass, mean * one_pass
-
-
-def _forecast(
-    effort: str, what: str, seconds: float, each: float, seen: int, limit: float | None
-) -> tuple[str, int]:
-    """A line that says what the effort will cost, and how many images distillation may see.
-
-    Parameters
-    ----------
-    seconds, each : of everything else, and of each image that distillation sees
-    limit : minutes
-    """
-    if effort != "distill":
-        return f"{effort}: {what}; {_duration(seconds)}", seen
-    wanted, wanted_seconds = seen, seconds + seen * each
-    if limit is not None and wanted_seconds > 60 * limit:
-        seen = max(0, int((60 * limit - seconds) / max(each, 1e-9)))
-    line = (
-        f"distill: {what}, then {seen:,} images seen, all sizes together; {_duration(seconds + seen * each)}"
-    )
-    if seen == wanted:
-        return line, seen
-    return f"{line} (a limit of {limit:g} min; {wanted:,} images: {_duration(wanted_seconds)})", seen
-
-
-def _duration(seconds: float) -> str:
-    return "less than a minute" if seconds < 60 else f"about {seconds / 60:.0f} min"
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""The order of channels along each axis: nested (ours), smooth (the paper's), by L1 norm (the baseline).
+"""The order of channels along each axis: nested (ours), smooth (the paper's), by L1 norm (the baseline), or
+as given (a network that was trained as an integral one).
 
 Where everything along an axis is linear, nested order is free to mix channels too: the axis is rotated.
 """
@@ -19,7 +20,7 @@ from .operators import operator
 from .statistics import Moments
 from .structure import Channels
 
-ORDERS = ("nested", "smooth", "l1")
+ORDERS = ("nested", "smooth", "l1", "given")
 
 EXPLAINED = 1e-7
 """Share of a channel's second moment below which it counts as explained by the chosen ones."""
@@ -39,8 +40,10 @@ def order_channels(
 ) -> Graph:
     """Lay out every group's channels in the given order; the network's function does not change.
 
-    Nested order rotates the groups that allow it.
+    Nested order rotates the groups that allow it. ``given`` leaves all as they are.
     """
+    if order == "given":
+        return graph
     if order == "nested":
         seen_by = consumers(graph, channels, images, progress)
         rotations = {group: nested_rotation(seen_by[group]) for group in rotatable(graph, channels)}
@@ -57,9 +60,11 @@ def order_channels(
 
 
 def axis_for(order: str, size: int, quadrature: str) -> Axis:
-    """The continuous axis that goes with an order: nested ones are selected, smooth interpolated."""
-    rule = "trapezoid" if order == "smooth" and quadrature != "none" else "none"
-    return Axis(size, "cubic" if order == "smooth" else "selection", rule)
+    """The continuous axis that goes with an order: smooth ones, also as given, are interpolated, the others
+    selected."""
+    interpolated = order in ("smooth", "given")
+    rule = "trapezoid" if interpolated and quadrature != "none" else "none"
+    return Axis(size, "cubic" if interpolated else "selection", rule)
 
 
 def permute(graph: Graph, channels: Channels, orders: list[np.ndarray]) -> Graph:

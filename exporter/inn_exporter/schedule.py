@@ -102,8 +102,8 @@ def schedule(
     uniform : size, below 1 → the width of every group if all shrink alike
     align : widths are multiples of this, or full
     images : unlabelled inputs, keyed by input name
-    held_out : others, by which outputs are compared: on the images to which the quadratures are fitted, a group
-        that these hardly determine would look dispensable
+    held_out : others, by which outputs are compared: on the images to which the quadratures are fitted, a
+        group that these hardly determine would look dispensable
     progress : called with the share of the measurements done
     """
     cost = Cost.of(objective, lowered)

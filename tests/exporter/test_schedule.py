@@ -16,10 +16,10 @@ from inn_exporter.schedule import (
     OBJECTIVES,
     Cost,
     divergence,
+    full_grams,
     ladder,
     loss_curve,
     schedule,
-    full_grams,
     sensitivities,
     spend,
 )

@@ -1,0 +1,68 @@
+"""MindSpore Cells, by way of the ONNX that MindSpore writes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from inn_runtime import UsageError
+from onnx import ModelProto
+
+from ..backend import mindspore, tensor
+from ..errors import UnsupportedGraphError
+
+
+def from_cell(network: Any, *example: np.ndarray) -> ModelProto:
+    """A MindSpore Cell as an ONNX model, for `export`.
+
+    Parameters
+    ----------
+    network : a ``mindspore.nn.Cell``; integral layers are exported at full size
+    example : an input for each argument of ``construct``, batch first
+
+    Raises
+    ------
+    UsageError : not a Cell, or no example input
+    UnsupportedGraphError : MindSpore cannot write it as ONNX; says why
+    """
+    package = mindspore()
+    if not isinstance(network, package.nn.Cell):
+        raise UsageError(f"network: expected a mindspore.nn.Cell, found {type(network).__name__}")
+    if not example:
+        raise UsageError("example: expected an input for each argument of construct, found none")
+    training = network.training
+    network.set_train(False)
+    own = _discrete(network)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            inputs = [tensor(np.asarray(array)) for array in example]
+            package.export(network, *inputs, file_name=str(path), file_format="ONNX")
+            model = onnx.load(path)
+    except Exception as error:  # whatever MindSpore's compiler raises
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UnsupportedGraphError(
+            f"{type(network).__name__}: MindSpore cannot write it as ONNX: {reason}"
+        ) from error
+    finally:
+        for parent, name, layer in own:
+            parent.insert_child_to_cell(name, layer)
+        network.set_train(training)
+    model.graph.name = model.graph.name or type(network).__name__
+    return model
+
+
+def _discrete(network: Any) -> list[tuple[Any, str, Any]]:
+    """Put MindSpore's own layers in the place of integral ones; returns what was where."""
+    replaced = []
+    for _, parent in list(network.cells_and_names()):
+        for name, child in list(parent.name_cells().items()):
+            if hasattr(child, "discrete"):
+                replaced.append((parent, name, child))
+                layer = child.discrete()
+                layer.set_train(False)
+                parent.insert_child_to_cell(name, layer)
+    return replaced

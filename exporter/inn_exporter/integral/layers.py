@@ -1,0 +1,310 @@
+"""Layers whose weights are continuous functions along their filter and channel axes, as MindSpore Cells.
+
+A layer holds its control grid, one value per channel of the full network and spatial tap. `ContinuousAxis`
+objects say where it is sampled; what is tied shares one:
+
+    channels = ContinuousAxis(32)
+    first = IntegralConv2d(1, channels, 3, padding=1)
+    second = IntegralConv2d(channels, 10, 1)
+    channels.resize(12)  # both now compute with 12 channels
+
+At full size a layer is MindSpore's own with the control grid as its weight (`discrete`), which is how
+`inn_exporter.from_cell` takes a network of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from ..backend import mindspore, ops, tensor
+from .axis import ContinuousAxis
+from .sampling import multiply
+
+AxisLike = Union[int, ContinuousAxis]
+"""A continuous axis, or a number of channels that never changes."""
+
+_Cell: Any = mindspore().nn.Cell
+
+
+def _length(axis: AxisLike) -> int:
+    return axis if isinstance(axis, int) else axis.size
+
+
+def _sampled(value: Any, dimension: int, axis: AxisLike) -> Any:
+    """S · W along an output dimension."""
+    if isinstance(axis, int) or axis.sampling is None:
+        return value
+    return multiply(value, dimension, axis.sampling.T)
+
+
+def _integrated(value: Any, dimension: int, axis: AxisLike) -> Any:
+    """W · B along an input dimension."""
+    if isinstance(axis, int) or axis.integration is None:
+        return value
+    return multiply(value, dimension, axis.integration)
+
+
+def _he_normal(random: np.random.Generator, shape: Sequence[int], fan: int) -> np.ndarray:
+    """He et al. 2015, for layers before a ReLU."""
+    return (random.standard_normal(shape) * math.sqrt(2 / fan)).astype(np.float32)
+
+
+class _IntegralLayer(_Cell):
+    """Control grid W and bias b of a layer."""
+
+    def __init__(
+        self, shape: Sequence[int], fan: int, outputs: int, has_bias: bool, seed: int | None
+    ) -> None:
+        super().__init__()
+        random = np.random.default_rng(seed)
+        parameter = mindspore().Parameter
+        self.weight = parameter(tensor(_he_normal(random, shape, fan)), name="weight")
+        self.has_bias = has_bias
+        if has_bias:
+            self.bias = parameter(tensor(np.zeros(outputs, np.float32)), name="bias")
+
+    def _with_bias(self, y: Any, axis: AxisLike) -> Any:
+        return ops().bias_add(y, _sampled(self.bias, 0, axis)) if self.has_bias else y
+
+    def discrete(self) -> Any:
+        """MindSpore's own layer, which shares the parameters."""
+        layer = self._layer(mindspore().nn)
+        layer.weight = self.weight
+        if self.has_bias:
+            layer.bias = self.bias
+        return layer
+
+    def _layer(self, nn: Any) -> Any:
+        raise NotImplementedError
+
+
+class IntegralConv2d(_IntegralLayer):
+    """2-D convolution, (images, I, h, w) to (images, O, h', w').
+
+    Parameters
+    ----------
+    inputs, outputs : axes, or fixed numbers of channels
+    kernel_size, stride, dilation : for both dimensions, or one for each
+    padding : zeros at every side
+    depthwise : every channel is filtered on its own; ``inputs`` and ``outputs`` are then the same axis
+    """
+
+    def __init__(
+        self,
+        inputs: AxisLike,
+        outputs: AxisLike,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int = 0,
+        dilation: int | tuple[int, int] = 1,
+        has_bias: bool = True,
+        depthwise: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        if depthwise and inputs is not outputs and inputs != outputs:
+            raise ValueError("a depthwise convolution's inputs and outputs are one axis")
+        size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        width = 1 if depthwise else _length(inputs)
+        super().__init__(
+            (_length(outputs), width, *size), width * math.prod(size), _length(outputs), has_bias, seed
+        )
+        self.inputs, self.outputs = inputs, outputs
+        self.depthwise = depthwise
+        self.options = {"pad_mode": "pad", "pad": padding, "stride": stride, "dilation": dilation}
+        self.kernel_size = size
+
+    def _layer(self, nn: Any) -> Any:
+        options = {"padding" if name == "pad" else name: value for name, value in self.options.items()}
+        outputs, width = self.weight.shape[:2]
+        group = outputs if self.depthwise else 1
+        return nn.Conv2d(
+            width * group, outputs, self.kernel_size, group=group, has_bias=self.has_bias, **options
+        )
+
+    def sampled_weight(self) -> Any:
+        """W' = S · W · B, (O', I', kh, kw)."""
+        weight = _sampled(self.weight, 0, self.outputs)
+        return weight if self.depthwise else _integrated(weight, 1, self.inputs)
+
+    def construct(self, x: Any) -> Any:
+        """(images, I', h, w) to (images, O', h', w')."""
+        weight = self.sampled_weight()
+        group = weight.shape[0] if self.depthwise else 1
+        y = ops().Conv2D(weight.shape[0], self.kernel_size, group=group, **self.options)(x, weight)
+        return self._with_bias(y, self.outputs)
+
+
+class IntegralConv1d(_IntegralLayer):
+    """1-D convolution, (images, I, l) to (images, O, l')."""
+
+    def __init__(
+        self,
+        inputs: AxisLike,
+        outputs: AxisLike,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        has_bias: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        length = _length(inputs)
+        super().__init__(
+            (_length(outputs), length, kernel_size), length * kernel_size, _length(outputs), has_bias, seed
+        )
+        self.inputs, self.outputs = inputs, outputs
+        self.kernel_size = kernel_size
+        self.options = {
+            "pad_mode": "pad",
+            "pad": (0, 0, padding, padding),
+            "stride": (1, stride),
+            "dilation": (1, dilation),
+        }
+
+    def _layer(self, nn: Any) -> Any:
+        # nn.Conv1d keeps its weight as (O, I, 1, k): a parameter of its own.
+        outputs, inputs, kernel = self.weight.shape
+        layer = nn.Conv1d(
+            inputs,
+            outputs,
+            kernel,
+            stride=self.options["stride"][1],
+            pad_mode="pad",
+            padding=self.options["pad"][2],
+            dilation=self.options["dilation"][1],
+            has_bias=self.has_bias,
+        )
+        layer.weight.set_data(ops().expand_dims(self.weight, 2))
+        return layer
+
+    def discrete(self) -> Any:
+        """MindSpore's own layer, with a copy of the weight."""
+        layer = self._layer(mindspore().nn)
+        if self.has_bias:
+            layer.bias = self.bias
+        return layer
+
+    def sampled_weight(self) -> Any:
+        """W' = S · W · B, (O', I', k)."""
+        return _integrated(_sampled(self.weight, 0, self.outputs), 1, self.inputs)
+
+    def construct(self, x: Any) -> Any:
+        """(images, I', l) to (images, O', l')."""
+        weight = ops().expand_dims(self.sampled_weight(), 2)
+        y = ops().Conv2D(weight.shape[0], (1, self.kernel_size), **self.options)(
+            ops().expand_dims(x, 2), weight
+        )
+        return ops().squeeze(self._with_bias(y, self.outputs), 2)
+
+
+class IntegralConv2dTranspose(_IntegralLayer):
+    """Transposed 2-D convolution, (images, I, h, w) to (images, O, h', w'); W is (I, O, kh, kw)."""
+
+    def __init__(
+        self,
+        inputs: AxisLike,
+        outputs: AxisLike,
+        kernel_size: int | tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+        has_bias: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        fan = max(1, _length(inputs) * math.prod(size) // stride**2)
+        super().__init__((_length(inputs), _length(outputs), *size), fan, _length(outputs), has_bias, seed)
+        self.inputs, self.outputs = inputs, outputs
+        self.kernel_size, self.stride, self.padding = size, stride, padding
+
+    def _layer(self, nn: Any) -> Any:
+        return nn.Conv2dTranspose(
+            *self.weight.shape[:2],
+            self.kernel_size,
+            self.stride,
+            pad_mode="pad",
+            padding=self.padding,
+            has_bias=self.has_bias,
+        )
+
+    def sampled_weight(self) -> Any:
+        """W' = S · W · B, (I', O', kh, kw)."""
+        return _integrated(_sampled(self.weight, 1, self.outputs), 0, self.inputs)
+
+    def construct(self, x: Any) -> Any:
+        """(images, I', h, w) to (images, O', h', w')."""
+        weight = self.sampled_weight()
+        extent = [
+            (length - 1) * self.stride + kernel - 2 * self.padding
+            for length, kernel in zip(x.shape[2:], self.kernel_size)
+        ]
+        # MindSpore's primitive is the gradient of a convolution with `weight` from O to I channels.
+        transposed = ops().Conv2DTranspose(
+            weight.shape[0], self.kernel_size, pad_mode="pad", pad=self.padding, stride=self.stride
+        )
+        y = transposed(x, weight, (x.shape[0], weight.shape[1], *extent))
+        return self._with_bias(y, self.outputs)
+
+
+class IntegralDense(_IntegralLayer):
+    """Dense layer, (…, I) to (…, O)."""
+
+    def __init__(
+        self, inputs: AxisLike, outputs: AxisLike, has_bias: bool = True, seed: int | None = None
+    ) -> None:
+        shape = (_length(outputs), _length(inputs))
+        super().__init__(shape, shape[1], shape[0], has_bias, seed)
+        self.inputs, self.outputs = inputs, outputs
+
+    def _layer(self, nn: Any) -> Any:
+        outputs, inputs = self.weight.shape
+        return nn.Dense(inputs, outputs, has_bias=self.has_bias)
+
+    def sampled_weight(self) -> Any:
+        """W' = S · W · B, (O', I')."""
+        return _integrated(_sampled(self.weight, 0, self.outputs), 1, self.inputs)
+
+    def construct(self, x: Any) -> Any:
+        """(images, I') to (images, O')."""
+        return self._with_bias(ops().matmul(x, self.sampled_weight().T), self.outputs)
+
+
+class IntegralBatchNorm2d(_Cell):
+    """Batch normalisation along a continuous axis: scale and shift are functions of the channel.
+
+    Trained with the statistics of each batch, at whatever size. The moving averages are the full size's;
+    at other sizes the batch's statistics serve for inference too, until the exporter folds the layer at full
+    size and calibrates the sizes.
+    """
+
+    def __init__(self, channels: AxisLike, momentum: float = 0.9, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        count, parameter = _length(channels), mindspore().Parameter
+        ones, noughts = np.ones(count, np.float32), np.zeros(count, np.float32)
+        self.channels = channels
+        self.momentum, self.epsilon = momentum, epsilon
+        self.gamma = parameter(tensor(ones), name="gamma")
+        self.beta = parameter(tensor(noughts), name="beta")
+        self.moving_mean = parameter(tensor(noughts.copy()), name="moving_mean", requires_grad=False)
+        self.moving_variance = parameter(tensor(ones.copy()), name="moving_variance", requires_grad=False)
+
+    def discrete(self) -> Any:
+        """MindSpore's own layer, which shares the parameters."""
+        layer = mindspore().nn.BatchNorm2d(len(self.gamma), eps=self.epsilon, momentum=self.momentum)
+        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
+            setattr(layer, name, getattr(self, name))
+        return layer
+
+    def construct(self, x: Any) -> Any:
+        """(images, C', h, w) to the same."""
+        resized = not isinstance(self.channels, int) and self.channels.sampling is not None
+        if resized:
+            gamma, beta = (_sampled(p, 0, self.channels) for p in (self.gamma, self.beta))
+            mean, variance = ops().zeros_like(beta), ops().ones_like(gamma)
+        else:
+            gamma, beta, mean, variance = self.gamma, self.beta, self.moving_mean, self.moving_variance
+        training = self.training or resized
+        return ops().batch_norm(x, mean, variance, gamma, beta, training, 1 - self.momentum, self.epsilon)

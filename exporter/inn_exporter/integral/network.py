@@ -1,0 +1,77 @@
+"""Any imported network as an integral network: its constants are control grids, its width is a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from inn_runtime.resample import Discretisation
+
+from ..backend import mindspore, tensor
+from ..forward import run_tensors
+from ..graph import Graph
+from ..structure import Channels
+from .sampling import Sampling
+
+_Cell: Any = mindspore().nn.Cell
+
+
+class IntegralNetwork(_Cell):
+    """A graph whose constants are MindSpore parameters, computed at any size.
+
+    Parameters
+    ----------
+    graph : the network; its constants are the control grids
+    channels : its channel groups
+
+    Attributes
+    ----------
+    grids : constant → Parameter
+    """
+
+    def __init__(self, graph: Graph, channels: Channels) -> None:
+        super().__init__(auto_prefix=False)
+        self._graph = graph
+        self._channels = channels
+        parameter = mindspore().Parameter
+        self.grids: dict[str, Any] = {
+            name: parameter(tensor(values.astype(np.float32)), name=name)
+            for name, values in graph.constants.items()
+        }
+
+    def outputs(
+        self,
+        inputs: Sequence[Any],
+        size: Discretisation | Sampling | None = None,
+        replaced: Mapping[str, Any] | None = None,
+    ) -> list[Any]:
+        """The network's outputs at a size (full: None), each (images, …).
+
+        Parameters
+        ----------
+        inputs : tensors in the network's order
+        replaced : constant → tensor that is used as it is instead of the sampled grid
+        """
+        sampling = Sampling(size) if isinstance(size, Discretisation) else size
+        replaced = replaced or {}
+        values = dict(zip(self._graph.inputs, inputs))
+
+        def constant(name: str) -> Any:
+            if name in replaced:
+                return replaced[name]
+            grid = self.grids[name]
+            return grid if sampling is None else sampling.weight(grid, self._channels.dims[name])
+
+        for node in self._graph.nodes:
+            constants = {name: constant(name) for name in node.inputs if name in self.grids}
+            values[node.output] = run_tensors(node, values, constants)
+        return [values[name] for name in self._graph.outputs]
+
+    def construct(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs at full size."""
+        return tuple(self.outputs(inputs))
+
+    def constants(self) -> dict[str, np.ndarray]:
+        """The control grids as they are now."""
+        return {name: grid.asnumpy() for name, grid in self.grids.items()}

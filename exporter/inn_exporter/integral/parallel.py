@@ -1,0 +1,28 @@
+"""Data-parallel tuning under MindSpore's own launcher, `msrun`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ..backend import ops
+
+
+class Group:
+    """The processes that tune together; one alone without `msrun`."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = 0, 1
+        if int(os.environ.get("MS_WORKER_NUM", "1")) > 1:
+            from mindspore.communication import get_group_size, get_rank, init
+
+            init()
+            self.rank, self.size = get_rank(), get_group_size()
+            self._sum = ops().AllReduce()
+
+    def mean(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Each tensor's mean over the processes."""
+        if self.size == 1:
+            return tuple(values)
+        return tuple(self._sum(value) / self.size for value in values)
