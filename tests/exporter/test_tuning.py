@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from inn_exporter import export, forward, from_cell
 from inn_exporter.assemble import round_constants
-from inn_exporter.backend import mindspore
+from inn_exporter.backend import mindspore, tensor
 from inn_exporter.calibrate import CalibratedSize, Calibration
 from inn_exporter.cli import export_command
 from inn_exporter.data import Samples
@@ -24,15 +24,17 @@ from inn_exporter.graph import Graph
 from inn_exporter.importers import import_onnx
 from inn_exporter.integral import (
     ContinuousAxis,
-    IntegralBatchNorm2d,
     IntegralConv2d,
+    IntegralConvNorm2d,
     IntegralDense,
     Tuning,
     TuningError,
     tune,
 )
 from inn_exporter.integral.partitions import tune_partitions
+from inn_exporter.lowering import Lowering
 from inn_exporter.nodes import axis_for, order_channels
+from inn_exporter.onnx_writer import resized_constants
 from inn_exporter.schedule import divergence
 from inn_exporter.structure import Channels, analyse
 from inn_runtime import UsageError
@@ -243,41 +245,35 @@ class _Net(mindspore().nn.Cell):  # type: ignore[misc,name-defined]
         super().__init__()
         first, second = ContinuousAxis(8), ContinuousAxis(12)
         self.axes = (first, second)
-        self.first = IntegralConv2d(1, first, 3, padding=1, has_bias=False, seed=0)
-        self.norm = IntegralBatchNorm2d(first)
+        self.first = IntegralConvNorm2d(1, first, 3, padding=1, seed=0)
         self.second = IntegralConv2d(first, second, 3, stride=2, padding=1, seed=1)
         self.head = IntegralDense(second, 10, seed=2)
 
     def construct(self, x: Any) -> Any:
-        x = mindspore().ops.relu(self.norm(self.first(x)))
+        x = mindspore().ops.relu(self.first(x))
         x = mindspore().ops.relu(self.second(x))
         return self.head(mindspore().ops.mean(x, (2, 3)))
 
 
-def test_integral_layers_reach_a_bundle_of_any_size(tmp_path: Path, labelled: Samples) -> None:
-    net = _Net()
-    images = labelled.inputs["x"]
-    exported = from_cell(net, images[:1])
-    bundle = export(
-        exported,
-        tmp_path / "net.inn",
-        images[:64],
-        quadrature="trapezoid",
-        order="given",
-        sizes=(0.5,),
-        storage="float32",
-    )
-    weights = {w.name: i for i, w in enumerate(bundle.manifest.weights)}
+def test_trained_integral_layers_become_a_bundle_that_computes_the_same(
+    tmp_path: Path, labelled: Samples
+) -> None:
+    net, images = _Net(), labelled.inputs["x"][:64]
+    net.set_train()
+    for _ in range(5):
+        net(tensor(images))  # moving averages
+    net.set_train(False)
+    options: dict[str, Any] = {"quadrature": "trapezoid", "order": "given", "storage": "float32"}
+    bundle = export(from_cell(net, images[:1]), tmp_path / "net.inn", images, sizes=(0.5,), **options)
+    graph = fold(import_onnx(from_cell(net, images[:1])))
+    layouts = {w.name: w.permutation for w in Lowering(graph, analyse(graph).dims).run().weights}
     for size in (0.3, 0.75, 1.0, 1.5):
-        resized = bundle.resample(size)
         for axis, group in zip(net.axes, bundle.manifest.groups):
             assert axis.size == group.axis.size
             axis.resize(round_width(size, axis.size, 1))
-        # Batch norm is folded into the first layer; the second has none.
-        name = next(n for n, i in weights.items() if resized.weight(i).shape[1:3] == (3, 3) and
-                    resized.weight(i).shape[3] > 1)  # fmt: skip
-        expected = net.second.sampled_weight().asnumpy().transpose(0, 2, 3, 1)
-        np.testing.assert_allclose(resized.weight(weights[name]), expected, atol=1e-6)
+        constants = resized_constants(bundle.resample(size), layouts)
+        (found,) = forward.run(graph, {graph.inputs[0]: images}, constants).values()
+        np.testing.assert_allclose(found, net(tensor(images)).asnumpy(), atol=1e-5)
 
 
 def test_what_is_no_cell_is_refused() -> None:

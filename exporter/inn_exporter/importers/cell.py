@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def from_cell(network: Any, *example: np.ndarray) -> ModelProto:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
             inputs = [tensor(np.asarray(array)) for array in example]
-            package.export(network, *inputs, file_name=str(path), file_format="ONNX")
+            package.export(_again(network), *inputs, file_name=str(path), file_format="ONNX")
             model = onnx.load(path)
     except Exception as error:  # whatever MindSpore's compiler raises
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -51,8 +52,32 @@ def from_cell(network: Any, *example: np.ndarray) -> ModelProto:
         for parent, name, layer in own:
             parent.insert_child_to_cell(name, layer)
         network.set_train(training)
-    model.graph.name = model.graph.name or type(network).__name__
+    model.graph.name = type(network).__name__
+    _name_inputs(model, list(inspect.signature(network.construct).parameters))
     return model
+
+
+def _name_inputs(model: ModelProto, names: list[str]) -> None:
+    """Call the inputs what ``construct`` calls its arguments."""
+    found = {port.name: name for port, name in zip(model.graph.input, names)}
+    for port in model.graph.input:
+        port.name = found.get(port.name, port.name)
+    for node in model.graph.node:
+        node.input[:] = [found.get(name, name) for name in node.input]
+
+
+def _again(network: Any) -> Any:
+    """The network in a Cell of its own: MindSpore 2.10 exports the same Cell only once."""
+
+    class Network(mindspore().nn.Cell):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(auto_prefix=False)
+            self.network = network
+
+        def construct(self, *inputs: Any) -> Any:
+            return self.network(*inputs)
+
+    return Network().set_train(False)
 
 
 def _discrete(network: Any) -> list[tuple[Any, str, Any]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         IntegralConv1d,
         IntegralConv2d,
         IntegralConv2dTranspose,
+        IntegralConvNorm2d,
         IntegralDense,
     )
     from .network import IntegralNetwork
@@ -27,6 +28,7 @@ __all__ = [
     "IntegralConv1d",
     "IntegralConv2d",
     "IntegralConv2dTranspose",
+    "IntegralConvNorm2d",
     "IntegralDense",
     "IntegralNetwork",
     "Partition",

@@ -125,17 +125,19 @@ class IntegralConv2d(_IntegralLayer):
             width * group, outputs, self.kernel_size, group=group, has_bias=self.has_bias, **options
         )
 
-    def sampled_weight(self) -> Any:
-        """W' = S · W · B, (O', I', kh, kw)."""
-        weight = _sampled(self.weight, 0, self.outputs)
+    def sampled_weight(self, scale: Any = 1.0) -> Any:
+        """W' = S · (scale · W) · B, (O', I', kh, kw)."""
+        weight = _sampled(self.weight * scale, 0, self.outputs)
         return weight if self.depthwise else _integrated(weight, 1, self.inputs)
+
+    def convolve(self, x: Any, weight: Any) -> Any:
+        """With a sampled weight, without the bias."""
+        group = weight.shape[0] if self.depthwise else 1
+        return ops().Conv2D(weight.shape[0], self.kernel_size, group=group, **self.options)(x, weight)
 
     def construct(self, x: Any) -> Any:
         """(images, I', h, w) to (images, O', h', w')."""
-        weight = self.sampled_weight()
-        group = weight.shape[0] if self.depthwise else 1
-        y = ops().Conv2D(weight.shape[0], self.kernel_size, group=group, **self.options)(x, weight)
-        return self._with_bias(y, self.outputs)
+        return self._with_bias(self.convolve(x, self.sampled_weight()), self.outputs)
 
 
 class IntegralConv1d(_IntegralLayer):
@@ -273,11 +275,10 @@ class IntegralDense(_IntegralLayer):
 
 
 class IntegralBatchNorm2d(_Cell):
-    """Batch normalisation along a continuous axis: scale and shift are functions of the channel.
+    """Batch normalisation along a continuous axis: all of its parameters are functions of the channel.
 
-    Trained with the statistics of each batch, at whatever size. The moving averages are the full size's;
-    at other sizes the batch's statistics serve for inference too, until the exporter folds the layer at full
-    size and calibrates the sizes.
+    The moving averages are those of the full size; at other sizes they are sampled, and training uses the
+    statistics of the batch. Behind a convolution, `IntegralConvNorm2d` is what an exported network does.
     """
 
     def __init__(self, channels: AxisLike, momentum: float = 0.9, epsilon: float = 1e-5) -> None:
@@ -298,13 +299,55 @@ class IntegralBatchNorm2d(_Cell):
             setattr(layer, name, getattr(self, name))
         return layer
 
+    def folded(self) -> tuple[Any, Any]:
+        """Scale and shift by the moving averages, each (N,)."""
+        scale = self.gamma / ops().sqrt(self.moving_variance + self.epsilon)
+        return scale, self.beta - self.moving_mean * scale
+
     def construct(self, x: Any) -> Any:
         """(images, C', h, w) to the same."""
-        resized = not isinstance(self.channels, int) and self.channels.sampling is not None
-        if resized:
-            gamma, beta = (_sampled(p, 0, self.channels) for p in (self.gamma, self.beta))
-            mean, variance = ops().zeros_like(beta), ops().ones_like(gamma)
-        else:
-            gamma, beta, mean, variance = self.gamma, self.beta, self.moving_mean, self.moving_variance
-        training = self.training or resized
-        return ops().batch_norm(x, mean, variance, gamma, beta, training, 1 - self.momentum, self.epsilon)
+        gamma, beta, mean, variance = self.gamma, self.beta, self.moving_mean, self.moving_variance
+        if not isinstance(self.channels, int) and self.channels.sampling is not None:
+            gamma, beta, mean, variance = (
+                _sampled(p, 0, self.channels) for p in (gamma, beta, mean, variance)
+            )
+            variance = ops().relu(variance)  # a cubic kernel may overshoot
+        return ops().batch_norm(
+            x, mean, variance, gamma, beta, self.training, 1 - self.momentum, self.epsilon
+        )
+
+
+class IntegralConvNorm2d(_Cell):
+    """A convolution and its batch normalisation, which below full size are what the exporter makes of them.
+
+    At full size they are one after the other. At other sizes the normalisation by the moving averages is
+    folded into the control grid, and that is sampled: training sees the very network that a device builds.
+
+    Parameters are those of `IntegralConv2d`, but for the bias.
+    """
+
+    def __init__(
+        self,
+        inputs: AxisLike,
+        outputs: AxisLike,
+        kernel_size: int | tuple[int, int],
+        momentum: float = 0.9,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.convolution = IntegralConv2d(inputs, outputs, kernel_size, has_bias=False, **options)
+        self.norm = IntegralBatchNorm2d(outputs, momentum)
+
+    def discrete(self) -> Any:
+        """MindSpore's own layers, which share the parameters."""
+        return mindspore().nn.SequentialCell(self.convolution.discrete(), self.norm.discrete())
+
+    def construct(self, x: Any) -> Any:
+        """(images, I', h, w) to (images, O', h', w')."""
+        convolution, outputs = self.convolution, self.convolution.outputs
+        full = all(isinstance(a, int) or a.sampling is None for a in (convolution.inputs, outputs))
+        if full:
+            return self.norm(convolution(x))
+        scale, shift = self.norm.folded()
+        y = convolution.convolve(x, convolution.sampled_weight(ops().reshape(scale, (-1, 1, 1, 1))))
+        return ops().bias_add(y, _sampled(shift, 0, outputs))
