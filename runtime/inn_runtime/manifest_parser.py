@@ -279,8 +279,8 @@ def parse(document: Any, source: str) -> Manifest:
         raise root["sizes"].fail("increasing sizes that end with 1")
     if sizes[-1].widths != parser.full_widths:
         raise root["sizes"].fail("full widths at size 1")
-    if sizes[-1].tables or sizes[-1].overrides:
-        raise root["sizes"].fail("neither tables nor overrides at size 1")
+    if sizes[-1].tables or sizes[-1].overrides or sizes[-1].grids:
+        raise root["sizes"].fail("no tables, overrides or grids at size 1")
     macs = parser.expression(root["macs"], _INT64)
     if any(evaluate(macs, s.widths) < 0 for s in sizes):
         raise root["macs"].fail("an expression that is at least 0 at every size")

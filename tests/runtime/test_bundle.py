@@ -18,6 +18,7 @@ import pytest
 import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inn_runtime.axes import Axis, Grid, prior, sampling_matrix
 from safetensors.numpy import save
 
 
@@ -153,7 +154,10 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
         ("outputs.0", {"name": "image", "tensor": 0, "shape": [1, 2, 5, 4]}, "no node writes its tensor 0"),
         ("outputs.0", {"name": "b2", "tensor": 6, "shape": [3]}, "no node writes its tensor 6"),
         ("sizes.0.tables", {"0": "table/0@0.5", "00": "table/0@0.5"}, "expected a key below 2, found '00'"),
-        ("sizes.1.overrides", {"3": "weight/b1"}, "neither tables nor overrides at size 1"),
+        ("sizes.1.overrides", {"3": "weight/b1"}, "no tables, overrides or grids at size 1"),
+        ("sizes.1.grids", {"0": "weight/b1"}, "no tables, overrides or grids at size 1"),
+        ("sizes.0.grids", {"2": "weight/b1"}, "expected a key below 2, found '2'"),
+        ("groups.0.a", 5, r"groups\[0\].a: expected a number"),
         ("sizes", [0] * 257, "at most 256 sizes"),
     ],
 )
@@ -459,3 +463,27 @@ def test_imports_are_light(tmp_path: Path) -> None:
     compiled = {"cython_runtime", *(m for m in json.loads(modules) if m.startswith("_cython"))}  # NumPy's
     assert set(json.loads(modules)) - compiled == {"inn_runtime", "numpy", "safetensors", "flatbuffers"}
     assert engine == "False"
+
+
+@pytest.mark.parametrize("kernel", ["nearest", "linear", "cubic"])
+def test_a_size_may_have_nodes_of_its_own(tmp_path: Path, kernel: str) -> None:
+    document, tensors = tiny.manifest(), tiny.tensors()
+    document["groups"][0] |= {"kernel": kernel, "quadrature": "trapezoid", "a": -0.5}
+    document["sizes"][0] |= {"grids": {"0": "grid/0@0.5"}, "tables": {}}
+    del tensors["table/0@0.5"]
+    tensors["grid/0@0.5"] = np.array([[0, 1.25, 5, 7], [1, 2, 3, 1.5]], np.float32)
+    model = inn.open(tiny.write(tmp_path / "a.inn", document, tensors)).resample(0.5)
+    axis = Axis(8, kernel, "trapezoid", -0.5)
+    grid = Grid(*tensors["grid/0@0.5"].astype(float))
+    expected = np.tensordot(sampling_matrix(axis, grid), tiny.tensors()["weight/w0"], (1, 0))
+    np.testing.assert_allclose(model.weight(0), expected, atol=1e-6)
+    expected = tiny.tensors()["weight/w1"][:3] @ prior(axis, grid)
+    np.testing.assert_allclose(model.weight(2), expected, atol=1e-5)
+    assert model.bundle.manifest.is_calibrated
+
+    tensors["grid/0@0.5"][0, -1] = 7.5
+    with pytest.raises(inn.BundleError, match=r"'grid/0@0.5': expected nodes in \[0, 7\]"):
+        inn.open(tiny.write(tmp_path / "b.inn", document, tensors)).resample(0.5).weight(0)
+    tensors["grid/0@0.5"] = np.zeros((2, 3), np.float32)
+    with pytest.raises(inn.BundleError, match="grid/0@0.5"):
+        inn.open(tiny.write(tmp_path / "c.inn", document, tensors))

@@ -68,6 +68,17 @@ def test_a_rule_serves_every_size(size: float, align: int) -> None:
     assert plan.size == plan.requested == size
 
 
+def test_interpolated_networks_may_be_larger_than_full() -> None:
+    document = {**tiny.manifest(), "digests": {}}
+    document["sizes"][0] |= {"tables": {}, "overrides": {}}
+    for group in document["groups"]:
+        group |= {"kernel": "cubic", "quadrature": "trapezoid"}
+    manifest = parse(document, "test")
+    assert make_plan(manifest, 1.5).widths == (12, 9)
+    with pytest.raises(inn.UsageError, match=r"expected a number in \(0, 1.5\]"):
+        make_plan(manifest, 1.6)
+
+
 def test_a_rule_keeps_the_measured_entry_of_an_exact_size() -> None:
     assert make_plan(by_rule(), 0.5).calibrated is not None
     assert make_plan(by_rule(), 0.51).calibrated is None

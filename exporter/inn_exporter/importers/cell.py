@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,17 @@ def from_cell(network: Any, *example: np.ndarray) -> ModelProto:
     training = network.training
     network.set_train(False)
     own = _discrete(network)
+    wrapped = _again(network)
+    names = []
+    for path, parameter in list(wrapped.parameters_and_names()):  # those of the new layers repeat
+        names.append((parameter, parameter.name))
+        parameter.name = path
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
+            os.environ["MS_OM_PATH"] = folder  # where failures leave their traces
             inputs = [tensor(np.asarray(array)) for array in example]
-            package.export(_again(network), *inputs, file_name=str(path), file_format="ONNX")
+            package.export(wrapped, *inputs, file_name=str(path), file_format="ONNX")
             model = onnx.load(path)
     except Exception as error:  # whatever MindSpore's compiler raises
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -49,8 +56,10 @@ def from_cell(network: Any, *example: np.ndarray) -> ModelProto:
             f"{type(network).__name__}: MindSpore cannot write it as ONNX: {reason}"
         ) from error
     finally:
+        for parameter, name in names:
+            parameter.name = name
         for parent, name, layer in own:
-            parent.insert_child_to_cell(name, layer)
+            _put(parent, name, layer)
         network.set_train(training)
     model.graph.name = type(network).__name__
     _name_inputs(model, list(inspect.signature(network.construct).parameters))
@@ -83,11 +92,16 @@ def _again(network: Any) -> Any:
 def _discrete(network: Any) -> list[tuple[Any, str, Any]]:
     """Put MindSpore's own layers in the place of integral ones; returns what was where."""
     replaced = []
-    for _, parent in list(network.cells_and_names()):
-        for name, child in list(parent.name_cells().items()):
-            if hasattr(child, "discrete"):
-                replaced.append((parent, name, child))
-                layer = child.discrete()
-                layer.set_train(False)
-                parent.insert_child_to_cell(name, layer)
+    for name, child in list(network.name_cells().items()):
+        if hasattr(child, "discrete"):
+            replaced.append((network, name, child))
+            _put(network, name, child.discrete().set_train(False))
+        else:
+            replaced += _discrete(child)
     return replaced
+
+
+def _put(parent: Any, name: str, child: Any) -> None:
+    parent.insert_child_to_cell(name, child)
+    if isinstance(parent, mindspore().nn.SequentialCell):
+        parent.cell_list = tuple(parent.name_cells().values())

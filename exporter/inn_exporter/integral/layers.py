@@ -71,11 +71,11 @@ class _IntegralLayer(_Cell):
         return ops().bias_add(y, _sampled(self.bias, 0, axis)) if self.has_bias else y
 
     def discrete(self) -> Any:
-        """MindSpore's own layer, which shares the parameters."""
+        """MindSpore's own layer, with copies of the parameters."""
         layer = self._layer(mindspore().nn)
-        layer.weight = self.weight
+        layer.weight.set_data(ops().reshape(self.weight, layer.weight.shape))
         if self.has_bias:
-            layer.bias = self.bias
+            layer.bias.set_data(self.bias)
         return layer
 
     def _layer(self, nn: Any) -> Any:
@@ -168,9 +168,8 @@ class IntegralConv1d(_IntegralLayer):
         }
 
     def _layer(self, nn: Any) -> Any:
-        # nn.Conv1d keeps its weight as (O, I, 1, k): a parameter of its own.
-        outputs, inputs, kernel = self.weight.shape
-        layer = nn.Conv1d(
+        outputs, inputs, kernel = self.weight.shape  # nn.Conv1d has (O, I, 1, k)
+        return nn.Conv1d(
             inputs,
             outputs,
             kernel,
@@ -180,15 +179,6 @@ class IntegralConv1d(_IntegralLayer):
             dilation=self.options["dilation"][1],
             has_bias=self.has_bias,
         )
-        layer.weight.set_data(ops().expand_dims(self.weight, 2))
-        return layer
-
-    def discrete(self) -> Any:
-        """MindSpore's own layer, with a copy of the weight."""
-        layer = self._layer(mindspore().nn)
-        if self.has_bias:
-            layer.bias = self.bias
-        return layer
 
     def sampled_weight(self) -> Any:
         """W' = S · W · B, (O', I', k)."""
@@ -293,10 +283,10 @@ class IntegralBatchNorm2d(_Cell):
         self.moving_variance = parameter(tensor(ones.copy()), name="moving_variance", requires_grad=False)
 
     def discrete(self) -> Any:
-        """MindSpore's own layer, which shares the parameters."""
+        """MindSpore's own layer, with copies of the parameters."""
         layer = mindspore().nn.BatchNorm2d(len(self.gamma), eps=self.epsilon, momentum=self.momentum)
         for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            setattr(layer, name, getattr(self, name))
+            getattr(layer, name).set_data(getattr(self, name))
         return layer
 
     def folded(self) -> tuple[Any, Any]:
@@ -339,7 +329,7 @@ class IntegralConvNorm2d(_Cell):
         self.norm = IntegralBatchNorm2d(outputs, momentum)
 
     def discrete(self) -> Any:
-        """MindSpore's own layers, which share the parameters."""
+        """MindSpore's own layers, with copies of the parameters."""
         return mindspore().nn.SequentialCell(self.convolution.discrete(), self.norm.discrete())
 
     def construct(self, x: Any) -> Any:

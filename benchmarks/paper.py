@@ -1,0 +1,239 @@
+"""The paper's experiments at the scale of two cores, through MindSpore Lite.
+
+    python benchmarks/paper.py resnet nin vgg srcnn      # Table 1 and Figure 1, see integral_networks.py
+    python benchmarks/paper.py resnet --methods partitions "partitions, unordered"   # Table 2
+
+Trains each network as an ordinary one and as an integral network from scratch (every step the full size and a
+random one), converts the ordinary one, tunes the conversion, and measures all at several sizes. Adds to
+``benchmarks/results/paper.json``; trained networks stay in ``out/paper`` and are used again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fashion_mnist
+import inn_exporter
+import inn_runtime as inn
+import numpy as np
+import onnx
+import waifu2x
+from demo import scores
+from inn_exporter.integral import Tuning
+from inn_runtime.cli.table import format_table
+from integral_networks import NETWORKS, Network, ms, ops
+from PIL import Image
+from results import Results
+from rich.progress import track
+from train_fashion_mnist import flipped, one_cycle
+
+OUT = Path("out/paper")
+SIZES = (0.3, 0.5, 0.7, 0.85)
+BATCH = 128
+LEAST = 0.3
+CLIP = 5.0
+"""Norm of the gradient: an integral network's first steps are rough."""
+TRAPEZOID: dict[str, Any] = {"quadrature": "trapezoid"}
+METHODS: dict[str, dict[str, Any]] = {
+    "l1": {"quadrature": "none"},
+    "l1+bn": {"quadrature": "rescaled"},
+    "inn": TRAPEZOID,
+    "calibrated": {"effort": "fast"},
+    "refit": {"effort": "refit"},
+    "inn-from-scratch": {**TRAPEZOID, "order": "given"},
+    "inn, tuned": {**TRAPEZOID, "tuning": {}},
+    "tuned": {"tuning": {}},
+    "partitions": {**TRAPEZOID, "tuning": {"partitions": True}},
+    "partitions, unordered": {**TRAPEZOID, "order": "given", "tuning": {"partitions": True}},
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, and how outputs are judged.
+
+    Attributes
+    ----------
+    train, test : inputs, (n, …)
+    targets : of the training inputs: labels, or arrays
+    judge : outputs for ``test`` → per image right (1) or wrong (0), or the mean squared error
+    """
+
+    train: np.ndarray
+    targets: np.ndarray
+    test: np.ndarray
+    metric: str
+    judge: Callable[[np.ndarray], np.ndarray]
+    loss: Callable[[ms.Tensor, ms.Tensor], ms.Tensor]
+    mirror: bool
+
+    def value(self, judged: np.ndarray) -> float:
+        mean = float(judged.mean())
+        return mean if self.metric == "accuracy" else -10 * float(np.log10(mean))
+
+
+def fashion() -> Task:
+    """Fashion-MNIST, all of it."""
+    train, labels = fashion_mnist.load("train")
+    test, truth = fashion_mnist.load("test")
+    return Task(
+        train,
+        labels.astype(np.int32),
+        test,
+        "accuracy",
+        lambda logits: (logits.argmax(1) == truth).astype(np.float64),
+        ops.cross_entropy,
+        True,
+    )
+
+
+def super_resolution() -> Task:
+    """Tiles of 32 x 32 of scikit-image's photos: some to train on, the everyday ones to judge by."""
+    (train, targets), (test, truth) = (
+        _tiles(waifu2x.photos(names)) for names in (waifu2x.OTHER_PHOTOS, waifu2x.PHOTOS)
+    )
+    return Task(
+        train,
+        targets,
+        test,
+        "psnr",
+        lambda found: np.square(np.clip(found, 0, 1) - truth).mean((1, 2, 3), np.float64),
+        lambda output, target: 1000 * ops.mean((output - target) ** 2),
+        True,
+    )
+
+
+def _tiles(photos: list[Image.Image], tile: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance at half the resolution, enlarged again, and as it was; (n, 1, tile, tile) each."""
+    low, high = [], []
+    for photo in photos:
+        grey = photo.convert("L")
+        grey = grey.crop((0, 0, grey.width // tile * tile, grey.height // tile * tile))
+        small = grey.resize((grey.width // 2, grey.height // 2), Image.Resampling.BICUBIC)
+        for image, tiles in ((small.resize(grey.size, Image.Resampling.BICUBIC), low), (grey, high)):
+            pixels = np.asarray(image, np.float32) / 255
+            split = pixels.reshape(grey.height // tile, tile, -1, tile).transpose(0, 2, 1, 3)
+            tiles.append(split.reshape(-1, 1, tile, tile))
+    return np.concatenate(low), np.concatenate(high)
+
+
+def train(network: Network, task: Task, seen: int, integral: bool, seed: int) -> None:
+    """Nesterov's momentum with one cycle of the rate; an integral network also runs at a random size."""
+    random = np.random.default_rng(seed)
+    steps = seen // BATCH
+    network.set_train()
+    rate = 0.15 if task.metric == "accuracy" else 0.02
+    optimiser = ms.nn.SGD(
+        network.trainable_params(), one_cycle(rate, steps), momentum=0.9, nesterov=True, weight_decay=5e-4
+    )
+
+    def loss(x: ms.Tensor, target: ms.Tensor, size: float | None) -> ms.Tensor:
+        network.resize(1.0)
+        value = task.loss(network(x), target)
+        if size is not None:
+            network.resize(size)
+            value = value + task.loss(network(x), target)
+        return value
+
+    gradient = ms.value_and_grad(loss, None, optimiser.parameters)
+    order = np.concatenate([random.permutation(len(task.train)) for _ in range(-(-seen // len(task.train)))])
+    for step in track(range(steps), f"training {type(network).__name__}", transient=True):
+        chosen = order[step * BATCH : (step + 1) * BATCH]
+        x, target = task.train[chosen], task.targets[chosen]
+        if target.ndim == 1:
+            x = flipped(x, random)
+        size = random.uniform(LEAST, 1.0) if integral else None
+        if step < steps // 20:  # moving averages settle
+            size = None
+        value, gradients = gradient(ms.Tensor(np.ascontiguousarray(x)), ms.Tensor(target), size)
+        if not np.isfinite(float(value.asnumpy())):
+            raise SystemExit(f"the loss is {value} at step {step + 1}")
+        optimiser(ops.clip_by_global_norm(gradients, CLIP))
+    network.resize(1.0)
+
+
+def trained(name: str, task: Task, seen: int, integral: bool, seed: int) -> Path:
+    """The network as ONNX, trained unless it has been."""
+    path = OUT / f"{name}{'-integral' * integral}-{seen}-{seed}.onnx"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        network = NETWORKS[name](seed)
+        start = time.perf_counter()
+        train(network, task, seen, integral, seed)
+        onnx.save(inn_exporter.from_cell(network, task.test[:1]), path)
+        print(f"{path}: {time.perf_counter() - start:.0f} s", flush=True)
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("networks", nargs="+", choices=NETWORKS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD")
+    parser.add_argument("--seen", type=int, default=240_000, help="images that each training sees")
+    parser.add_argument("--tuned", type=int, default=120_000, help="images that each tuning sees")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/paper.json"))
+    arguments = parser.parse_args()
+    for name in arguments.networks:
+        task = super_resolution() if name == "srcnn" else fashion()
+        table = measure(name, task, arguments)
+        print(f"\n{name}: {task.metric} on {len(task.test)} images\n")
+        print(format_table(["method", "full", *(f"{size:g}" for size in SIZES)], table), flush=True)
+
+
+def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[str]]:
+    """All methods of one network."""
+    results, table = Results(f"paper-{name}", arguments.seed), []
+    methods = arguments.methods or [m for m in METHODS if m == "l1" or "partitions" not in m]
+    chosen = np.random.default_rng(arguments.seed).permutation(len(task.train))
+    held_out, pool = {"x": task.train[chosen[:500]]}, {"x": task.train[chosen[500:]]}
+    for method in methods:
+        options = dict(METHODS[method])
+        scratch = method == "inn-from-scratch"
+        path = trained(name, task, arguments.seen, scratch, arguments.seed)
+        start = time.perf_counter()
+        if (tuning := options.pop("tuning", None)) is not None:
+            mirror = task.mirror and task.metric == "accuracy"
+            options["tuning"] = Tuning(seen=arguments.tuned, mirror=mirror, seed=arguments.seed, **tuning)
+            options["tune"] = dict(pool)
+            if task.metric == "accuracy":
+                options["tune"]["labels"] = task.targets[chosen[500:]]
+        bundle = inn_exporter.export(
+            path,
+            OUT / f"{name}-{method.replace(', ', '-')}.inn",
+            pool,
+            evaluate=held_out,
+            sizes=SIZES,
+            images=512,
+            seed=arguments.seed,
+            progress=True,
+            **options,
+        )
+        seconds = time.perf_counter() - start
+        cells = []
+        sizes = (1.0, *SIZES, 1.5) if "inn" in method else (1.0, *SIZES)
+        for size in sizes:
+            model = bundle.resample(size)
+            value = task.value(task.judge(_outputs(bundle, size, task)))
+            results.add(
+                method, size, task.metric, value, len(task.test), macs=model.macs, parameters=model.parameters
+            )
+            cells.append(f"{100 * value:.2f}" if task.metric == "accuracy" else f"{value:.2f}")
+        results.add(method, 1.0, "export_seconds", seconds, 1)
+        table.append([method, *cells])
+        print(f"{method}: {', '.join(cells)} ({seconds:.0f} s)", flush=True)
+        results.write(arguments.output, keep_others=True)
+    return [row[: 2 + len(SIZES)] for row in table]
+
+
+def _outputs(bundle: inn.Bundle, size: float, task: Task) -> np.ndarray:
+    return scores(bundle, size, task.test, f"{size:g}")
+
+
+if __name__ == "__main__":
+    main()
