@@ -2,6 +2,7 @@
 
     python benchmarks/paper.py resnet nin vgg srcnn      # Table 1 and Figure 1, see integral_networks.py
     python benchmarks/paper.py resnet --methods partitions "partitions, unordered"   # Table 2
+    python benchmarks/paper.py resnet20 --tuned 300000 --seen 300000       # tuning with labels
 
 Trains each network as an ordinary one and as an integral network from scratch (every step the full size and a
 random one), converts the ordinary one, tunes the conversion, and measures all at several sizes. Adds to
@@ -19,21 +20,23 @@ from typing import Any
 
 import fashion_mnist
 import inn_exporter
-import inn_runtime as inn
 import numpy as np
 import onnx
 import waifu2x
-from demo import scores
+from demo import MODEL, scores
 from inn_exporter.integral import Tuning
+from inn_runtime.axes import round_width
 from inn_runtime.cli.table import format_table
-from integral_networks import NETWORKS, Network, ms, ops
+from integral_networks import NETWORKS, ms, ops
 from PIL import Image
+from resnet20 import WIDTHS, ResNet20
 from results import Results
 from rich.progress import track
 from train_fashion_mnist import flipped, one_cycle
 
 OUT = Path("out/paper")
 SIZES = (0.3, 0.5, 0.7, 0.85)
+SIZES_OF = {"resnet20": (0.25, 0.3, 0.4, 0.5, 0.7)}
 BATCH = 128
 LEAST = 0.3
 CLIP = 5.0
@@ -50,7 +53,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "tuned": {"tuning": {}},
     "partitions": {**TRAPEZOID, "tuning": {"partitions": True}},
     "partitions, unordered": {**TRAPEZOID, "order": "given", "tuning": {"partitions": True}},
+    "alone": {},
 }
+DEFAULT_METHODS = {"resnet20": ("tuned", "alone")}
+"""Those of other networks are all but partitions and networks trained alone."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,9 @@ class Task:
     def value(self, judged: np.ndarray) -> float:
         mean = float(judged.mean())
         return mean if self.metric == "accuracy" else -10 * float(np.log10(mean))
+
+    def shown(self, judged: np.ndarray) -> str:
+        return f"{self.value(judged) * (100 if self.metric == 'accuracy' else 1):.2f}"
 
 
 def fashion() -> Task:
@@ -122,7 +131,7 @@ def _tiles(photos: list[Image.Image], tile: int = 32) -> tuple[np.ndarray, np.nd
     return np.concatenate(low), np.concatenate(high)
 
 
-def train(network: Network, task: Task, seen: int, integral: bool, seed: int) -> None:
+def train(network: ms.nn.Cell, task: Task, seen: int, integral: bool, seed: int) -> None:
     """Nesterov's momentum with one cycle of the rate; an integral network also runs at a random size."""
     random = np.random.default_rng(seed)
     steps = seen // BATCH
@@ -133,11 +142,11 @@ def train(network: Network, task: Task, seen: int, integral: bool, seed: int) ->
     )
 
     def loss(x: ms.Tensor, target: ms.Tensor, size: float | None) -> ms.Tensor:
-        network.resize(1.0)
         value = task.loss(network(x), target)
         if size is not None:
             network.resize(size)
             value = value + task.loss(network(x), target)
+            network.resize(1.0)
         return value
 
     gradient = ms.value_and_grad(loss, None, optimiser.parameters)
@@ -154,15 +163,24 @@ def train(network: Network, task: Task, seen: int, integral: bool, seed: int) ->
         if not np.isfinite(float(value.asnumpy())):
             raise SystemExit(f"the loss is {value} at step {step + 1}")
         optimiser(ops.clip_by_global_norm(gradients, CLIP))
-    network.resize(1.0)
 
 
-def trained(name: str, task: Task, seen: int, integral: bool, seed: int) -> Path:
-    """The network as ONNX, trained unless it has been."""
-    path = OUT / f"{name}{'-integral' * integral}-{seen}-{seed}.onnx"
+def trained(
+    name: str, task: Task, seen: int, seed: int, integral: bool = False, size: float | None = None
+) -> Path:
+    """The network as ONNX, trained unless it has been; ``size``: a ResNet-20 of that width, on its own."""
+    if name == "resnet20" and size is None:
+        return MODEL
+    variant = f"-{size:g}" if size else "-integral" * integral
+    path = OUT / f"{name}{variant}-{seen}-{seed}.onnx"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        network = NETWORKS[name](seed)
+        if size is None:
+            network = NETWORKS[name](seed)
+        else:
+            ms.set_seed(seed)
+            widths = tuple(round_width(size, width, 1) for width in WIDTHS)
+            network = ResNet20(len(fashion_mnist.CLASSES), widths)
         start = time.perf_counter()
         train(network, task, seen, integral, seed)
         onnx.save(inn_exporter.from_cell(network, task.test[:1]), path)
@@ -172,7 +190,7 @@ def trained(name: str, task: Task, seen: int, integral: bool, seed: int) -> Path
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("networks", nargs="+", choices=NETWORKS)
+    parser.add_argument("networks", nargs="+", choices=[*NETWORKS, "resnet20"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="METHOD")
     parser.add_argument("--seen", type=int, default=240_000, help="images that each training sees")
     parser.add_argument("--tuned", type=int, default=120_000, help="images that each tuning sees")
@@ -183,19 +201,29 @@ def main() -> None:
         task = super_resolution() if name == "srcnn" else fashion()
         table = measure(name, task, arguments)
         print(f"\n{name}: {task.metric} on {len(task.test)} images\n")
-        print(format_table(["method", "full", *(f"{size:g}" for size in SIZES)], table), flush=True)
+        sizes = [f"{size:g}" for size in SIZES_OF.get(name, SIZES)]
+        print(format_table(["method", "full", *sizes, "1.5"], table), flush=True)
 
 
 def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[str]]:
     """All methods of one network."""
-    results, table = Results(f"paper-{name}", arguments.seed), []
-    methods = arguments.methods or [m for m in METHODS if m == "l1" or "partitions" not in m]
+    results, table = (
+        Results("fashion-resnet20" if name == "resnet20" else f"paper-{name}", arguments.seed),
+        [],
+    )
+    usual = [m for m in METHODS if m != "alone" and "partitions" not in m]
+    methods = arguments.methods or DEFAULT_METHODS.get(name, usual)
+    calibrated = SIZES_OF.get(name, SIZES)
     chosen = np.random.default_rng(arguments.seed).permutation(len(task.train))
     held_out, pool = {"x": task.train[chosen[:500]]}, {"x": task.train[chosen[500:]]}
     for method in methods:
         options = dict(METHODS[method])
+        if method == "alone":
+            table.append(_alone(name, task, arguments, results))
+            results.write(arguments.output, keep_others=True)
+            continue
         scratch = method == "inn-from-scratch"
-        path = trained(name, task, arguments.seen, scratch, arguments.seed)
+        path = trained(name, task, arguments.seen, arguments.seed, scratch)
         start = time.perf_counter()
         if (tuning := options.pop("tuning", None)) is not None:
             mirror = task.mirror and task.metric == "accuracy"
@@ -208,7 +236,7 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
             OUT / f"{name}-{method.replace(', ', '-')}.inn",
             pool,
             evaluate=held_out,
-            sizes=SIZES,
+            sizes=calibrated,
             images=512,
             seed=arguments.seed,
             progress=True,
@@ -216,23 +244,40 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
         )
         seconds = time.perf_counter() - start
         cells = []
-        sizes = (1.0, *SIZES, 1.5) if "inn" in method else (1.0, *SIZES)
-        for size in sizes:
+        for size in (1.0, *calibrated, *([1.5] if "inn" in method else [])):
             model = bundle.resample(size)
-            value = task.value(task.judge(_outputs(bundle, size, task)))
+            judged = task.judge(scores(bundle, size, task.test, f"{size:g}"))
             results.add(
-                method, size, task.metric, value, len(task.test), macs=model.macs, parameters=model.parameters
+                method,
+                size,
+                task.metric,
+                task.value(judged),
+                len(task.test),
+                macs=model.macs,
+                parameters=model.parameters,
             )
-            cells.append(f"{100 * value:.2f}" if task.metric == "accuracy" else f"{value:.2f}")
+            cells.append(task.shown(judged))
         results.add(method, 1.0, "export_seconds", seconds, 1)
         table.append([method, *cells])
         print(f"{method}: {', '.join(cells)} ({seconds:.0f} s)", flush=True)
         results.write(arguments.output, keep_others=True)
-    return [row[: 2 + len(SIZES)] for row in table]
+    columns = 3 + len(calibrated)
+    return [row + [""] * (columns - len(row)) for row in table]
 
 
-def _outputs(bundle: inn.Bundle, size: float, task: Task) -> np.ndarray:
-    return scores(bundle, size, task.test, f"{size:g}")
+def _alone(name: str, task: Task, arguments: argparse.Namespace, results: Results) -> list[str]:
+    """Networks of the sizes' widths, each trained for itself."""
+    cells = [""]
+    for size in SIZES_OF.get(name, SIZES):
+        path = trained(name, task, arguments.seen, arguments.seed, size=size)
+        bundle = inn_exporter.export(
+            path, OUT / "alone.inn", task.train[:64], quadrature="none", sizes=(1.0,)
+        )
+        judged = task.judge(scores(bundle, 1.0, task.test, f"alone {size:g}"))
+        results.add("alone", size, task.metric, task.value(judged), len(task.test))
+        cells.append(task.shown(judged))
+    print(f"alone: {', '.join(cells)}", flush=True)
+    return ["alone", *cells]
 
 
 if __name__ == "__main__":

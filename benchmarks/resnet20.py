@@ -40,11 +40,11 @@ class Block(nn.Cell):
 class ResNet20(nn.Cell):
     """(n, 1, 28, 28) images to (n, classes) logits; stride-2 stem, widths 32/64/128."""
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(self, classes: int = 10, widths: tuple[int, int, int] = WIDTHS) -> None:
         super().__init__()
-        self.stem = _convolution(1, WIDTHS[0], 3, 2)
-        blocks, inputs = [], WIDTHS[0]
-        for stage, outputs in enumerate(WIDTHS):
+        self.stem = _convolution(1, widths[0], 3, 2)
+        blocks, inputs = [], widths[0]
+        for stage, outputs in enumerate(widths):
             for index in range(BLOCKS_PER_STAGE):
                 blocks.append(Block(inputs, outputs, 2 if stage and index == 0 else 1))
                 inputs = outputs
