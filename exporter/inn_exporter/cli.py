@@ -138,6 +138,12 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", action="append", default=[], metavar="PATTERN", help="channel groups that are not resized"
     )
+    parser.add_argument(
+        "--preprocess",
+        metavar="JSON",
+        help='how images become the input, a file or text: {"scale": 255, "mean": [0.485, …], "std": [0.229, …], '
+        '"crop": 0.875}; with it, images may be folders of files',
+    )
     parser.add_argument("--labels", type=Path, metavar="NAMES.txt", help="class names, one a line")
     parser.add_argument(
         "--input-shape",
@@ -189,6 +195,7 @@ def _export(options: argparse.Namespace) -> None:
             images=options.images,
             seed=options.seed,
             keep=options.keep,
+            preprocessing=_preprocessing(options),
             labels=_lines(options.labels) if options.labels else (),
             input_shapes=dict(_shape(text) for text in options.input_shape),
             progress=True,
@@ -201,6 +208,24 @@ def _tuning(options: argparse.Namespace) -> Tuning:
     names = ("seen", "batch", "rate", "mirror", "partitions", "least", "patience", "seed")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     return Tuning(**given)
+
+
+def _preprocessing(options: argparse.Namespace) -> dict[str, Any]:
+    if options.preprocess is None:
+        return {}
+    text = options.preprocess
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--preprocess: cannot read {options.preprocess}: {error}") from None
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--preprocess: expected JSON, found {options.preprocess!r} ({error})") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"--preprocess: expected a JSON object, found {options.preprocess!r}")
+    return values
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

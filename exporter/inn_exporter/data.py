@@ -1,4 +1,5 @@
-"""Calibration and evaluation data: `.npz` files keyed by input name, checked before anything runs."""
+"""Calibration and evaluation data: `.npz` files keyed by input name or folders of images, checked before
+anything runs."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 from inn_runtime.errors import UsageError
 
 from .errors import CalibrationDataError
 from .graph import Graph
+from .images import Preprocessing, load_folder
 from .statistics import POSITIONS
 from .structure import Channels
 
@@ -54,21 +56,30 @@ class Samples:
         return self.take(chosen), self.take(rest)
 
 
-def load_samples(source: Source, graph: Graph, fewest: int = 1) -> Samples:
+def load_samples(
+    source: Source,
+    graph: Graph,
+    fewest: int = 1,
+    preprocessing: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Samples:
     """Read and check samples for a network.
 
     Parameters
     ----------
     source : an ``.npz`` keyed by input name (``labels`` beside it; where the network has one input, any
-        other name will do), an array for a network with one input, or a mapping
+        other name will do), a folder of images and an array for a network with one input, or a mapping
     fewest : fewer samples than this are an error
+    preprocessing : input name → how an image of a folder becomes that input, see `images.Preprocessing`
 
     Raises
     ------
     CalibrationDataError : names the source, the input, what was expected and what was found
     """
     label = str(source) if isinstance(source, (str, os.PathLike)) else "calibration data"
-    arrays = _arrays(source, label)
+    if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
+        arrays = _images(Path(source), graph, preprocessing or {})
+    else:
+        arrays = _arrays(source, label)
     if len(graph.inputs) == 1 and graph.inputs[0] not in arrays:
         others = [name for name in arrays if name != "labels"]
         if len(others) == 1:
@@ -131,6 +142,38 @@ def concerns(samples: Samples, graph: Graph, channels: Channels) -> list[str]:
             f"give {math.ceil(len(samples) * FEWEST_SAMPLES / share):,} or more"
         )
     return found
+
+
+def by_input(preprocessing: Mapping[str, Any], graph: Graph) -> dict[str, Mapping[str, Any]]:
+    """Preprocessing keyed by input name, checked; that of the only input need not be keyed.
+
+    Raises
+    ------
+    UsageError : names the input or field
+    """
+    if preprocessing and len(graph.inputs) == 1 and graph.inputs[0] not in preprocessing:
+        preprocessing = {graph.inputs[0]: preprocessing}
+    for name, values in preprocessing.items():
+        if name not in graph.inputs:
+            raise UsageError(f"preprocess: expected inputs {', '.join(graph.inputs)}, found {name!r}")
+        Preprocessing.parse(values, graph.shapes[name])
+    return dict(preprocessing)
+
+
+def _images(
+    folder: Path, graph: Graph, preprocessing: Mapping[str, Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
+    if len(graph.inputs) != 1:
+        raise UsageError(
+            f"{folder}: a folder of images is for networks with one input, found {', '.join(graph.inputs)}"
+        )
+    name = graph.inputs[0]
+    if name not in preprocessing:
+        raise UsageError(
+            f"{folder}: a folder of images needs --preprocess: how they become the input {name!r}"
+        )
+    shape = graph.shapes[name]
+    return {name: load_folder(folder, Preprocessing.parse(preprocessing[name], shape), shape[1])}
 
 
 def _arrays(source: Source, label: str) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .assemble import PRESETS, assemble, round_constants
 from .backend import is_first
 from .calibrate import CalibratedSize, Calibration
-from .data import FEWEST_IMAGES, Samples, Source, concerns, load_samples
+from .data import FEWEST_IMAGES, Samples, Source, by_input, concerns, load_samples
 from .distill import distill
 from .folding import fold
 from .forecast import estimate, forecast
@@ -116,7 +116,8 @@ def export(
     seed : of the choice of calibration images and of the self-check's noise
     keep : patterns (``*`` and ``?``) of channel groups that are not resized
     labels : class names
-    preprocessing : per input, how images become inputs; carried along for the device
+    preprocessing : per input, or of the only one, how images become inputs (`images.Preprocessing`): of
+        folders of images here, and on the device
     input_shapes : shapes of inputs that the file leaves open
     progress : show on standard error what the effort will cost, and progress bars
 
@@ -143,9 +144,10 @@ def export(
     if order is None:
         order = _ORDERS[quadrature][0]
     graph = fold(import_onnx(model, input_shapes))
-    samples = load_samples(data, graph, fewest=FEWEST_IMAGES)
-    held_out = None if evaluate is None else load_samples(evaluate, graph)
-    material = None if tune is None else load_samples(tune, graph)
+    preprocessing = by_input(preprocessing or {}, graph)
+    samples = load_samples(data, graph, FEWEST_IMAGES, preprocessing)
+    held_out = None if evaluate is None else load_samples(evaluate, graph, 1, preprocessing)
+    material = None if tune is None else load_samples(tune, graph, 1, preprocessing)
     tuning = tuning or Tuning(seed=seed)
     channels = analyse(graph, lambda name: any(fnmatch(name, pattern) for pattern in keep))
     if not channels.groups:
@@ -231,7 +233,7 @@ def export(
             schedule=optimise if found else "uniform",
             source=skeleton(rounded, lowered.weights),
             labels=labels,
-            preprocessing=preprocessing or {},
+            preprocessing=preprocessing,
             seed=seed,
         )
         layouts = {weight.name: weight.permutation for weight in lowered.weights}
