@@ -141,8 +141,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preprocess",
         metavar="JSON",
-        help='how images become the input, a file or text: {"scale": 255, "mean": [0.485, …], "std": [0.229, …], '
-        '"crop": 0.875}; with it, images may be folders of files',
+        help='how images become the input, a file or text: {"scale": 255, "mean": [0.485, …], "std": '
+        '[0.229, …], "crop": 0.875}; with it, images may be folders of files',
     )
     parser.add_argument("--labels", type=Path, metavar="NAMES.txt", help="class names, one a line")
     parser.add_argument(
