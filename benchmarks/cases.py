@@ -95,7 +95,7 @@ def efficientnet(seed: int, photos: Path) -> Case:
         "accuracy",
         lambda logits: (logits.argmax(1) == labels[judged]).astype(np.float64),
         (0.5, 0.72, 0.845, 0.9, 0.95),
-        {"images": 512, "refit_up_to": 1.0},
+        {"images": 512, "refit_up_to": 1.0, "distill_images": 8_000},
     )
 
 
@@ -108,9 +108,9 @@ def super_resolution(seed: int, photos: Path) -> Case:
     pairs = waifu2x.pairs(waifu2x.photos(), tile)
     random = np.random.default_rng(seed)
     paths = sorted(photos.glob("*.jpg"))
-    chosen = [Image.open(paths[i]).convert("RGB") for i in np.sort(random.permutation(len(paths))[:150])]
+    chosen = [Image.open(paths[i]).convert("RGB") for i in np.sort(random.permutation(len(paths))[:500])]
     tiles = waifu2x.pairs(chosen, tile).low
-    pool, held_out = np.split(tiles[random.permutation(len(tiles))[:544]], [512])
+    pool, held_out = np.split(tiles[random.permutation(len(tiles))[:4128]], [4096])
     return Case(
         "waifu2x-x2",
         model,
@@ -121,5 +121,5 @@ def super_resolution(seed: int, photos: Path) -> Case:
         "psnr",
         lambda found: np.square(np.clip(found, 0, 1) - pairs.high).mean((1, 2, 3), np.float64),
         (0.25, 0.5, 0.7, 0.8, 0.9),
-        {"images": 256, "refit_up_to": 1.0},
+        {"images": 512, "refit_up_to": 1.0, "distill_images": 30_000},
     )

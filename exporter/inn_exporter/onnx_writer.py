@@ -99,7 +99,8 @@ def _node(node: Node) -> tuple[Any, list[TensorProto]]:
     attributes, inputs, extra = dict(node.attributes), list(node.inputs), []
     for attribute in operator(node).onnx_inputs:
         name, value = f"{node.name}.{attribute}", attributes.pop(attribute)
-        kind = np.int64 if isinstance(value, tuple) else np.float32
+        whole = isinstance(value, tuple) and not any(isinstance(v, float) for v in value)
+        kind = np.int64 if whole else np.float32
         extra.append(numpy_helper.from_array(np.array(value, kind), name))
         inputs.append(name)
     return helper.make_node(node.op, inputs, list(node.outputs), name=node.name, **attributes), extra

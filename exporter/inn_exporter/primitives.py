@@ -14,7 +14,9 @@ PAD_CONSTANT, PAD_REFLECT = 0, 1
 REDUCE_MEAN = 0
 ROUND_FLOOR, ROUND_CEIL = 0, 1
 
-RELU, SIGMOID, RELU6, LEAKY_RELU, HARD_TANH = 1, 2, 3, 5, 16
+RELU, SIGMOID, RELU6, ELU, LEAKY_RELU, SOFTPLUS, TANH, HARD_SWISH, HARD_SIGMOID, HARD_TANH = (
+    1, 2, 3, 4, 5, 9, 10, 12, 13, 16,
+)  # fmt: skip
 """Activation types. Only Relu and Relu6 may be fused into another primitive."""
 
 
@@ -48,6 +50,7 @@ PRIMITIVES = {
     ),
     "AddFusion": Primitive(5, {"activation_type": (0, "byte")}),
     "AvgPoolFusion": Primitive(17, _POOL),
+    "Concat": Primitive(31, {"axis": (0, "long")}),
     "Conv2DFusion": Primitive(
         35,
         {
@@ -82,17 +85,43 @@ PRIMITIVES = {
             "output_paddings": (12, "longs"),
         },
     ),
+    "DepthToSpace": Primitive(45, {"block_size": (0, "long"), "format": (1, "int"), "mode": (2, "string")}),
+    "DivFusion": Primitive(47, {"activation_type": (0, "byte")}),
     "Flatten": Primitive(61, {"axis": (0, "long")}),
+    "LRN": Primitive(
+        85,
+        {
+            "depth_radius": (0, "long"),
+            "bias": (1, "float"),
+            "alpha": (2, "float"),
+            "beta": (3, "float"),
+            "norm_region": (4, "string"),
+        },
+    ),
     "MatMulFusion": Primitive(
         89, {"transpose_a": (0, "bool"), "transpose_b": (1, "bool"), "activation_type": (2, "byte")}
     ),
     "MaxPoolFusion": Primitive(92, _POOL),
+    "Maximum": Primitive(90, {}),
     "MulFusion": Primitive(99, {"activation_type": (0, "byte")}),
     "PadFusion": Primitive(107, {"padding_mode": (1, "byte"), "constant_value": (2, "float")}),
+    "PReLUFusion": Primitive(112, {"channel_shared": (0, "bool")}),
     "ReduceFusion": Primitive(
         118,
         {"keep_dims": (0, "bool"), "mode": (1, "byte"), "reduce_to_end": (2, "bool"), "coeff": (3, "float")},
     ),
+    "Resize": Primitive(
+        120,
+        {
+            "format": (0, "int"),
+            "method": (1, "byte"),
+            "coordinate_transform_mode": (5, "byte"),
+            "nearest_mode": (9, "byte"),
+        },
+    ),
     "Softmax": Primitive(138, {"axis": (0, "longs")}),
+    "SpaceToDepth": Primitive(142, {"block_size": (0, "long"), "format": (1, "int")}),
+    "StridedSlice": Primitive(151, {}),
+    "SubFusion": Primitive(152, {"activation_type": (0, "byte")}),
     "Transpose": Primitive(162, {}),
 }

@@ -48,6 +48,8 @@ class _Variable:
     size: int
     name: str
     pinned: bool = False
+    form: Part | None = None
+    """What the variable is in terms of a smaller one, where it runs in blocks."""
 
 
 @dataclass
@@ -93,6 +95,7 @@ class Structure:
 
     def unite(self, first: Dim, second: Dim) -> None:
         """Tie two dimensions; where their stretches do not correspond, none of them may be resized."""
+        first, second = (tuple(map(self._formed, dim)) for dim in (first, second))
         if [(p.outer, p.inner) for p in first] != [(p.outer, p.inner) for p in second]:
             self.pin(first)
             self.pin(second)
@@ -103,21 +106,70 @@ class Structure:
             else:
                 self._join(a.variable, b.variable)
 
+    def refined(self, dim: Dim, outer: int = 1, inner: int = 1) -> Dim:
+        """One channel in ``outer * inner`` of a dimension, which from now on is resized in whole blocks:
+        ``outer`` blocks one after the other, in each of which a channel is a run of ``inner``.
+
+        Where the dimension is not made of such blocks, it keeps its size.
+        """
+        count = outer * inner
+        if len(dim) == 1 and dim[0].variable is not None:
+            part = self._formed(dim[0])
+            assert part.variable is not None
+            variable = self._variables[self._root(part.variable)]
+            if part.outer == part.inner == 1 and variable.size % count == 0:
+                block = self.new_axis(variable.size // count, variable.name)
+                variable.form = replace(block[0], outer=outer, inner=inner)
+                self._variables[block[0].variable or 0].pinned = variable.pinned
+                return block
+            if (part.outer, part.inner) == (outer, inner):
+                return (Part(part.variable),)
+        self.pin(dim)
+        return fixed(sum(self._length(part) for part in dim) // count)
+
+    def repeated(self, dim: Dim, times: int) -> Dim:
+        """A dimension several times over, one after the other."""
+        if len(dim) == 1:
+            return (replace(dim[0], outer=dim[0].outer * times),)
+        return dim * times
+
+    def _formed(self, part: Part) -> Part:
+        """The part in terms of the smallest variable."""
+        while part.variable is not None:
+            form = self._variables[self._root(part.variable)].form
+            if form is None:
+                break
+            part = replace(
+                part, variable=form.variable, outer=part.outer * form.outer, inner=part.inner * form.inner
+            )
+        return part
+
+    def _length(self, part: Part) -> int:
+        count = 1 if part.variable is None else self._variables[self._root(part.variable)].size
+        return part.outer * count * part.inner
+
     def pin(self, dim: Iterable[Part]) -> None:
         """Forbid that a dimension is resized."""
         for part in dim:
             if part.variable is not None:
-                self._variables[self._root(part.variable)].pinned = True
+                self._variables[self._root(self._formed(part).variable or 0)].pinned = True
 
     def _join(self, first: int, second: int) -> None:
         a, b = sorted((self._root(first), self._root(second)))
         if a == b:
             return
-        if self._variables[a].size != self._variables[b].size:
-            self._variables[a].pinned = self._variables[b].pinned = True
+        one, other = self._variables[a], self._variables[b]
+        if one.size != other.size:
+            self.pin((Part(a), Part(b)))
             return
         self._parents[b] = a
-        self._variables[a].pinned |= self._variables[b].pinned
+        one.pinned |= other.pinned
+        forms = [form for form in (one.form, other.form) if form is not None]
+        one.form = forms[0] if forms else None
+        if one.pinned:
+            self.pin(forms)
+        if len(forms) == 2:
+            self.unite((forms[0],), (forms[1],))
 
     def _root(self, variable: int) -> int:
         while self._parents[variable] != variable:
@@ -127,7 +179,9 @@ class Structure:
     # ------------------------------------------------------------------ for the result
     def channels(self, keep: Callable[[str], bool]) -> Channels:
         """Number the groups and quadratures, and give every dimension in terms of them."""
-        roots = [i for i in range(len(self._parents)) if self._root(i) == i]
+        roots = [
+            i for i, variable in enumerate(self._variables) if self._root(i) == i and variable.form is None
+        ]
         for root in roots:
             if keep(self._variables[root].name):
                 self._variables[root].pinned = True
@@ -137,6 +191,7 @@ class Structure:
         groups_of_quadratures: list[int] = []
 
         def resolve(part: Part) -> Segment:
+            part = self._formed(part)
             if part.variable is None:
                 return Segment(None, 1, part.inner, None)
             root = self._root(part.variable)

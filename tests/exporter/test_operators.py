@@ -107,6 +107,65 @@ def flatten_head() -> Network:
     return network
 
 
+def dense_block(n: Network, x: str) -> str:
+    """Two layers that each read all before, with batch norm and activation ahead of the convolution."""
+    width = CHANNELS
+    for more in (4, 3):
+        y = n.conv(n.relu(n.batch_norm(x, width)), width, more)
+        x, width = n.node("Concat", x, y, axis=1), width + more
+    return n.relu(n.batch_norm(x, width))
+
+
+def sum_of_concats(n: Network, x: str) -> str:
+    first, second = (
+        n.node("Concat", n.conv(x, CHANNELS, CHANNELS), n.conv(x, CHANNELS, CHANNELS), axis=1)
+        for _ in range(2)
+    )
+    return n.relu(n.node("Add", first, second))
+
+
+def split_and_multiplied(n: Network, x: str) -> str:
+    n.node("Split", x, n.integers(3, 3), outputs=2, axis=1)
+    first, second = n.nodes[-1].output
+    return n.node("Mul", first, n.node("Sigmoid", second))
+
+
+def resized(
+    height: float, width: float, mode: str, how: str = "half_pixel", nearest_mode: str | None = None
+) -> Network:
+    options = {"nearest_mode": nearest_mode} if nearest_mode else {}
+    return on_map(
+        lambda n, x: n.node(
+            "Resize",
+            x,
+            "",
+            n.constant([1, 1, height, width]),
+            mode=mode,
+            coordinate_transformation_mode=how,
+            **options,
+        )
+    )
+
+
+def with_input(build: Callable[[Network, str, str], str], channels: int) -> Network:
+    """``build`` on the network's input, (batch, 3, 9, 8), and on what a layer makes of it."""
+    network = Network()
+    x = network.input(3, HEIGHT, WIDTH)
+    after = build(network, x, network.relu(network.conv(x, 3, CHANNELS)))
+    network.output(network.conv(network.conv(after, channels, 5), 5, 2), rank=4)
+    return network
+
+
+def on_map_flattened() -> Network:
+    """A dense layer on two flattened maps side by side."""
+    network = Network()
+    x = network.relu(network.conv(network.input(3, 4, 3), 3, CHANNELS))
+    parts = [network.node("Flatten", y) for y in (x, network.conv(x, CHANNELS, 2))]
+    flat = network.node("Concat", *parts, axis=1)
+    network.output(network.dense(network.relu(network.dense(flat, (CHANNELS + 2) * 12, 7)), 7, 4))
+    return network
+
+
 CASES: dict[str, dict[str, Callable[[], Network]]] = {
     "Conv": {
         "3x3": conv,
@@ -240,6 +299,103 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "features": lambda: on_vector(lambda n, x: n.node("ReduceMean", x, axes=[1]), 1),
     },
     "Flatten": {"spatial extent": flatten_head},
+    "Elu": {
+        "map": lambda: on_map(lambda n, x: n.node("Elu", n.conv(x, CHANNELS, CHANNELS), alpha=0.7)),
+        "vector": lambda: on_vector(lambda n, x: n.node("Elu", x)),
+    },
+    "Softplus": {"map": lambda: on_map(lambda n, x: n.node("Softplus", n.conv(x, CHANNELS, CHANNELS)))},
+    "Tanh": {"map": lambda: on_map(lambda n, x: n.node("Tanh", n.conv(x, CHANNELS, CHANNELS)))},
+    "HardSwish": {
+        "map": lambda: on_map(lambda n, x: n.node("HardSwish", n.conv(x, CHANNELS, CHANNELS))),
+        "vector": lambda: on_vector(lambda n, x: n.node("HardSwish", x)),
+    },
+    "HardSigmoid": {
+        "MobileNet's": lambda: on_map(
+            lambda n, x: n.node("HardSigmoid", n.conv(x, CHANNELS, CHANNELS), alpha=1 / 6)
+        ),
+        "gate": lambda: on_map(
+            lambda n, x: n.node(
+                "Mul",
+                x,
+                n.node(
+                    "HardSigmoid", n.conv(n.node("GlobalAveragePool", x), CHANNELS, CHANNELS, 1), alpha=1 / 6
+                ),
+            )
+        ),
+    },
+    "PRelu": {
+        "channels": lambda: on_map(
+            lambda n, x: n.node("PRelu", n.conv(x, CHANNELS, CHANNELS), n.weight(CHANNELS, 1, 1))
+        ),
+        "shared": lambda: on_map(lambda n, x: n.node("PRelu", n.conv(x, CHANNELS, CHANNELS), n.weight(1))),
+    },
+    "Sub": {
+        "maps": lambda: on_map(lambda n, x: n.node("Sub", n.conv(x, CHANNELS, CHANNELS), x)),
+        "map and channels": lambda: on_map(lambda n, x: n.node("Sub", x, n.node("GlobalAveragePool", x))),
+    },
+    "Div": {
+        "maps": lambda: on_map(
+            lambda n, x: n.node("Div", x, n.node("Add", n.node("Sigmoid", x), n.constant(1.0)))
+        )
+    },
+    "Max": {"maxout": lambda: on_map(lambda n, x: n.node("Max", n.conv(x, CHANNELS, CHANNELS), x))},
+    "GlobalMaxPool": {"map": lambda: on_map(lambda n, x: n.node("GlobalMaxPool", x))},
+    "LRN": {
+        "five": lambda: on_map(lambda n, x: n.node("LRN", x, size=5, alpha=0.5, beta=0.75, bias=2.0)),
+        "three": lambda: on_map(lambda n, x: n.node("LRN", x, size=3)),
+    },
+    "Concat": {
+        "maps": lambda: on_map(
+            lambda n, x: n.node("Concat", n.conv(x, CHANNELS, 4), x, axis=1), CHANNELS + 4
+        ),
+        "of concats": lambda: on_map(dense_block, CHANNELS + 7),
+        "with the input": lambda: with_input(lambda n, x, y: n.node("Concat", y, x, axis=1), CHANNELS + 3),
+        "of sums": lambda: on_map(sum_of_concats, 2 * CHANNELS),
+        "height": lambda: on_map(lambda n, x: n.node("Concat", x, n.conv(x, CHANNELS, CHANNELS), axis=2)),
+        "vectors": lambda: on_vector(
+            lambda n, x: n.node("Concat", n.relu(x), n.dense(x, CHANNELS, 5), axis=1), CHANNELS + 5
+        ),
+        "flattened": lambda: on_map_flattened(),
+    },
+    "Slice": {
+        "channels": lambda: on_map(lambda n, x: n.node("Slice", x, *map(n.integers, (1, 4, 1))), 3),
+        "rows and columns": lambda: on_map(
+            lambda n, x: n.node("Slice", x, n.integers(1, -4), n.integers(9, -1), n.integers(2, 3))
+        ),
+        "split": lambda: on_map(split_and_multiplied, 3),
+    },
+    "Resize": {
+        "nearest": lambda: resized(2, 3, mode="nearest", nearest_mode="floor", how="asymmetric"),
+        "nearest of PyTorch": lambda: resized(2, 2, mode="nearest", nearest_mode="round_prefer_floor"),
+        "linear": lambda: resized(2, 2, mode="linear"),
+        "linear, corners aligned": lambda: resized(2, 3, mode="linear", how="align_corners"),
+        "linear, smaller": lambda: resized(1 / 3, 0.5, mode="linear"),
+    },
+    "DepthToSpace": {
+        "DCR": lambda: on_map(
+            lambda n, x: n.node("DepthToSpace", n.conv(x, CHANNELS, 12), blocksize=2, mode="DCR"), 3
+        ),
+        "CRD": lambda: on_map(
+            lambda n, x: n.node("DepthToSpace", n.relu(n.conv(x, CHANNELS, 16)), blocksize=2, mode="CRD"), 4
+        ),
+        "of a sum": lambda: on_map(
+            lambda n, x: n.node(
+                "DepthToSpace",
+                n.node("Add", n.conv(x, CHANNELS, 8), n.conv(x, CHANNELS, 8)),
+                blocksize=2,
+                mode="CRD",
+            ),
+            2,
+        ),
+    },
+    "SpaceToDepth": {
+        "map": lambda: on_map(
+            lambda n, x: n.node(
+                "SpaceToDepth", n.conv(x, CHANNELS, 4, kernel_shape=[2, 1], pads=[0] * 4), blocksize=2
+            ),
+            16,
+        )
+    },
 }
 
 

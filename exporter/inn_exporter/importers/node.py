@@ -45,6 +45,10 @@ class OnnxNode:
     def input_count(self) -> int:
         return len(self._proto.input)
 
+    @property
+    def output_count(self) -> int:
+        return len(self._proto.output)
+
     def is_constant(self, index: int) -> bool:
         return self._proto.input[index] in self._context.values
 
@@ -165,6 +169,11 @@ class OnnxNode:
     def canonical(self, op: str, inputs: Sequence[str], **attributes: Any) -> Node:
         """The node that replaces this one."""
         return Node(op, self.name, tuple(inputs), (self._proto.output[0],), attributes)
+
+    def write(self, output: int, op: str, inputs: Sequence[str], **attributes: Any) -> None:
+        """Add a canonical node that writes an output after the first."""
+        name = f"{self.name}.{output}"
+        self._context.add(Node(op, name, tuple(inputs), (self._proto.output[output],), attributes))
 
     def new_constant(self, suffix: str, values: np.ndarray, of: int | None = None) -> str:
         """Add a constant, named after input ``of`` where it is derived from that, else after the node."""

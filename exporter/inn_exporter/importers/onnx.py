@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from ..errors import UnsupportedGraphError
 from ..graph import Graph, Node
-from ..operators import IMPORTERS
+from ..operators import IMPORTERS, SEVERAL_OUTPUTS
 from .node import OnnxNode, UnsupportedNodeError
 from .prepare import Prepared, prepare
 
@@ -83,6 +83,10 @@ class Import:
         """Values of a constant of the canonical graph."""
         return self._constants.get(name)
 
+    def add(self, node: Node) -> None:
+        """Add a node as it is."""
+        self._nodes.append(node)
+
     def insert(
         self,
         op: str,
@@ -92,7 +96,9 @@ class Import:
         attributes: dict[str, Any],
     ) -> str:
         """Add a node in front of the one that writes tensor ``before``; returns its output."""
-        output = f"{before}:{op}"
+        output, number = f"{before}:{op}", 1
+        while output in self.shapes:
+            output, number = f"{before}:{op}.{number}", number + 1
         self._nodes.append(Node(op, output, inputs, (output,), attributes))
         self.shapes[output] = shape
         return output
@@ -107,7 +113,8 @@ class Import:
             try:
                 if not node.is_standard or proto.op_type not in IMPORTERS:
                     raise node.unsupported("this operator is not supported")
-                if extra := read.intersection(filter(None, proto.output[1:])):
+                extra = read.intersection(filter(None, proto.output[1:]))
+                if extra and proto.op_type not in SEVERAL_OUTPUTS:
                     raise node.unsupported(f"its output {min(extra)!r} is used")
                 if proto.output[0] not in self.shapes and unknown.intersection(proto.input):
                     unknown.update(proto.output)  # the cause is on the list already

@@ -6,21 +6,35 @@ ONNX nodes into it. Nothing else, in the exporter or in the runtime, knows opera
 case in `tests/exporter/test_operators.py`.
 """
 
-from . import activations, convolution, deconvolution, dense, elementwise, padding, pooling, shaping
+from . import (
+    activations,
+    convolution,
+    deconvolution,
+    dense,
+    elementwise,
+    joining,
+    padding,
+    pooling,
+    resampling,
+    shaping,
+)
 from .base import Operator
-from .registry import IMPORTERS, OPERATORS, operator
+from .registry import IMPORTERS, OPERATORS, SEVERAL_OUTPUTS, operator
 
 __all__ = [
     "IMPORTERS",
     "OPERATORS",
+    "SEVERAL_OUTPUTS",
     "Operator",
     "activations",
     "convolution",
     "deconvolution",
     "dense",
     "elementwise",
+    "joining",
     "operator",
     "padding",
     "pooling",
+    "resampling",
     "shaping",
 ]

@@ -11,8 +11,20 @@ import numpy as np
 
 from ..backend import ops
 from ..graph import Node
-from ..primitives import HARD_TANH, LEAKY_RELU, NHWC, RELU, RELU6, SIGMOID
-from ..structure import Structure
+from ..primitives import (
+    ELU,
+    HARD_SIGMOID,
+    HARD_SWISH,
+    HARD_TANH,
+    LEAKY_RELU,
+    NHWC,
+    RELU,
+    RELU6,
+    SIGMOID,
+    SOFTPLUS,
+    TANH,
+)
+from ..structure import Structure, fixed
 from .base import Operator
 from .registry import imports, register
 
@@ -96,6 +108,87 @@ class Clip(Activation):
 
 
 @register
+class Elu(Activation):
+    """x where positive, else alpha · (exp(x) - 1)"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        below = ops().exp(ops().minimum(inputs[0], 0.0)) - 1.0
+        return ops().relu(inputs[0]) + node.attributes["alpha"] * below
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": ELU, "alpha": node.attributes["alpha"]}
+
+
+@register
+class Softplus(Activation):
+    """log(1 + exp(x))"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().softplus(inputs[0])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": SOFTPLUS}
+
+
+@register
+class Tanh(Activation):
+    """Hyperbolic tangent; MindSpore Lite's is off by up to 1e-4."""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().tanh(inputs[0])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": TANH}
+
+
+@register
+class HardSwish(Activation):
+    """x · clip(x / 6 + 1/2, 0, 1)"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return inputs[0] * ops().relu6(inputs[0] + 3.0) / 6.0
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": HARD_SWISH}
+
+
+@register
+class HardSigmoid(Activation):
+    """clip(x / 6 + 1/2, 0, 1): ``alpha`` is 1/6, ``beta`` 1/2; importers write others in full."""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().relu6(inputs[0] + 3.0) / 6.0
+
+    def limits(self, node: Node) -> tuple[float, float]:
+        return -3.0, 3.0
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": HARD_SIGMOID}
+
+
+@register
+class PRelu(Activation):
+    """x where positive, else slope · x, with a slope for all, (1, 1, 1), or for each channel, (C, 1, 1)."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        x, slope = node.inputs
+        channels = structure.dims[x][1]
+        shared = structure.graph.shape(slope)[0] == 1 != structure.graph.shape(x)[1]
+        structure.set(slope, [fixed(1) if shared else channels, fixed(1), fixed(1)])
+        super().axes(node, structure)
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        x, slope = inputs
+        return ops().relu(x) + slope * ops().minimum(x, 0.0)
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        x, slope = node.inputs
+        shared = lowering.shape(slope)[0] == 1
+        operands = [lowering.variable(x), lowering.weight(slope)]
+        lowering.emit("PReLUFusion", node, operands, channel_shared=shared)
+
+
+@register
 class Softmax(Operator):
     """Softmax over one axis (opset 13's meaning); that axis keeps its size."""
 
@@ -129,6 +222,49 @@ def _leaky_relu(node: OnnxNode) -> Node:
     return node.canonical("LeakyRelu", [node.input(0)], alpha=node.number("alpha", 0.01))
 
 
+@imports("Elu")
+def _elu(node: OnnxNode) -> Node:
+    return node.canonical("Elu", [node.input(0)], alpha=node.number("alpha", 1.0))
+
+
+@imports("Softplus")
+def _softplus(node: OnnxNode) -> Node:
+    return node.canonical("Softplus", [node.input(0)])
+
+
+@imports("Tanh")
+def _tanh(node: OnnxNode) -> Node:
+    return node.canonical("Tanh", [node.input(0)])
+
+
+@imports("HardSwish")
+def _hard_swish(node: OnnxNode) -> Node:
+    return node.canonical("HardSwish", [node.input(0)])
+
+
+@imports("HardSigmoid")
+def _hard_sigmoid(node: OnnxNode) -> Node:
+    alpha, beta = node.number("alpha", 0.2), node.number("beta", 0.5)
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return node.canonical("HardSigmoid", [node.input(0)], alpha=alpha, beta=beta)
+    shape, one = node.shape(0), [1] * len(node.shape(0))
+    factor, shift = (
+        node.new_constant(name, np.full(one, value, np.float32))
+        for name, value in (("alpha", alpha), ("beta", beta))
+    )
+    scaled = node.insert("Mul", [node.input(0), factor], shape)
+    shifted = node.insert("Add", [scaled, shift], shape)
+    return node.canonical("Clip", [shifted], min=0.0, max=1.0)
+
+
+@imports("PRelu")
+def _prelu(node: OnnxNode) -> Node:
+    shape, slope = node.shape(0), node.weight(1)
+    if len(shape) != 4 or slope.shape not in ((1,), (), (1, 1, 1), (shape[1], 1, 1)):
+        raise node.unsupported(f"a slope of shape {slope.shape} for an input of shape {shape}")
+    return node.canonical("PRelu", [node.input(0), node.new_constant("slope", slope.reshape(-1, 1, 1), of=1)])
+
+
 @imports("Clip")
 def _clip(node: OnnxNode) -> Node:
     low = node.scalar(1) if node.has(1) else -_LARGEST
@@ -146,6 +282,8 @@ def _max(node: OnnxNode) -> Node:
                 alpha = node.constant_value(product.inputs[1])
                 if alpha is not None and alpha.size == 1 and 0 <= alpha.item() <= 1:
                     return node.canonical("LeakyRelu", [x], alpha=alpha.item())
+        if node.shape(0) == node.shape(1):
+            return node.canonical("Max", [node.input(0), node.input(1)])
     return _limited(node, _only_limit(node), _LARGEST)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backend import ops
 from ..graph import Node
 from ..structure import Structure, fixed
 from .base import Operator
@@ -67,6 +68,40 @@ class Mul(Elementwise):
         return inputs[0] * inputs[1]
 
 
+@register
+class Sub(Elementwise):
+    """a - b"""
+
+    primitive = "SubFusion"
+    mixes = True
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return inputs[0] - inputs[1]
+
+
+@register
+class Div(Elementwise):
+    """a / b"""
+
+    primitive = "DivFusion"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return inputs[0] / inputs[1]
+
+
+@register
+class Max(Elementwise):
+    """The larger of a and b"""
+
+    primitive = "Maximum"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().maximum(*inputs)
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        lowering.emit(self.primitive, node, [lowering.operand(name) for name in node.inputs])
+
+
 @imports("Add")
 def _add(node: OnnxNode) -> Node:
     return _binary(node, "Add")
@@ -79,15 +114,21 @@ def _mul(node: OnnxNode) -> Node:
 
 @imports("Sub")
 def _sub(node: OnnxNode) -> Node:
-    if not node.is_constant(1):
-        raise node.unsupported("only the subtraction of a constant")
-    return _binary(node, "Add", -node.weight(1))
+    if node.is_constant(1):
+        return _binary(node, "Add", -node.weight(1))
+    if node.is_constant(0):  # c - x
+        sign = node.new_constant("sign", np.full([1] * len(node.shape(1)), -1, np.float32))
+        negative = node.insert("Mul", [node.input(1), sign], node.shape(1))
+        return node.canonical("Add", [negative, _constant(node, 0, len(node.output_shape))])
+    return _binary(node, "Sub")
 
 
 @imports("Div")
 def _div(node: OnnxNode) -> Node:
     if not node.is_constant(1):
-        raise node.unsupported("only the division by a constant")
+        if node.is_constant(0):
+            raise node.unsupported("the division of a constant")
+        return _binary(node, "Div")
     divisor = node.weight(1)
     if not divisor.all():
         raise node.unsupported("a division by zero")
@@ -112,17 +153,22 @@ def _per_channel(node: OnnxNode, values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32).reshape(1, -1, *[1] * (rank - 2))
 
 
+def _constant(node: OnnxNode, index: int, rank: int, values: np.ndarray | None = None) -> str:
+    """A constant operand, with the output's rank."""
+    values = node.weight(index) if values is None else values
+    values = values.reshape([1] * (rank - values.ndim) + list(values.shape))
+    if values.shape[0] != 1:
+        raise node.unsupported("a constant that differs from image to image")
+    return node.new_constant("constant", values, of=index)
+
+
 def _binary(node: OnnxNode, op: str, second: np.ndarray | None = None) -> Node:
     """A constant operand comes second and gets the output's rank; ``second`` replaces its values."""
     rank = len(node.output_shape)
     activations, constants = [], []
     for index in (0, 1):
         if node.is_constant(index):
-            values = node.weight(index) if second is None else second
-            values = values.reshape([1] * (rank - values.ndim) + list(values.shape))
-            if values.shape[0] != 1:
-                raise node.unsupported("a constant that differs from image to image")
-            constants.append(node.new_constant("constant", values, of=index))
+            constants.append(_constant(node, index, rank, second))
         elif len(node.shape(index)) != rank:
             raise node.unsupported("broadcasting between tensors of different ranks")
         else:

@@ -95,15 +95,68 @@ class GlobalAveragePool(Operator):
         return ops().mean(inputs[0], (2, 3), True)
 
     def lower(self, node: Node, lowering: Lowering) -> None:
+        _emit_global(node, lowering, "AvgPoolFusion")
+
+
+def _emit_global(node: Node, lowering: Lowering, primitive: str) -> None:
+    lowering.emit(
+        primitive,
+        node,
+        [lowering.variable(node.inputs[0])],
+        kernel_size=[1, 1],
+        strides=[1, 1],
+        pad=[0, 0, 0, 0],
+        format=FORMAT_NHWC,
+        **{"global": True},
+    )
+
+
+@register
+class GlobalMaxPool(Operator):
+    """Largest value over height and width, which stay as length 1."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        batch, channels, *_ = structure.dims[node.inputs[0]]
+        structure.set(node.output, [batch, channels, fixed(1), fixed(1)])
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().amax(inputs[0], (2, 3), True)
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        _emit_global(node, lowering, "MaxPoolFusion")
+
+
+@register
+class LRN(Operator):
+    """Local response normalisation over ``size`` neighbouring channels, which keep their number."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        dims = structure.dims[node.inputs[0]]
+        structure.pin(dims[1])
+        structure.set(node.output, dims)
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        x, size = inputs[0], node.attributes["size"]
+        channels = x.shape[1]
+        # Each channel's neighbours as a banded matrix.
+        distance = np.subtract.outer(np.arange(channels), np.arange(channels))
+        band = (distance <= (size - 1) // 2) & (distance >= -(size // 2))
+        squares = ops().reshape(x * x, (x.shape[0], channels, -1))
+        sums = ops().reshape(ops().matmul(tensor(band.astype(np.float32)), squares), x.shape)
+        scale = node.attributes["bias"] + node.attributes["alpha"] / size * sums
+        return x / ops().pow(scale, node.attributes["beta"])
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        size = node.attributes["size"]
         lowering.emit(
-            "AvgPoolFusion",
+            "LRN",
             node,
             [lowering.variable(node.inputs[0])],
-            kernel_size=[1, 1],
-            strides=[1, 1],
-            pad=[0, 0, 0, 0],
-            format=FORMAT_NHWC,
-            **{"global": True},
+            depth_radius=size // 2,
+            bias=node.attributes["bias"],
+            alpha=node.attributes["alpha"] / size,
+            beta=node.attributes["beta"],
+            norm_region="ACROSS_CHANNELS",
         )
 
 
@@ -190,6 +243,22 @@ def _share_inside(node: OnnxNode, window: dict[str, tuple[int, ...]]) -> np.ndar
         shares.append(inside / counted)
     share: np.ndarray = np.multiply.outer(shares[0], shares[1])[None, None]
     return share.astype(np.float32)
+
+
+@imports("GlobalMaxPool")
+def _global_max_pool(node: OnnxNode) -> Node:
+    if len(node.shape(0)) != 4:
+        raise node.unsupported(f"only 2-D pooling, found input shape {node.shape(0)}")
+    return node.canonical("GlobalMaxPool", [node.input(0)])
+
+
+@imports("LRN")
+def _lrn(node: OnnxNode) -> Node:
+    if len(node.shape(0)) != 4 or node.integer("size", 1) % 2 == 0:
+        raise node.unsupported("only over an odd number of channels of images")
+    numbers = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+    attributes = {name: node.number(name, default) for name, default in numbers.items()}
+    return node.canonical("LRN", [node.input(0)], size=node.integer("size", 1), **attributes)
 
 
 @imports("GlobalAveragePool")

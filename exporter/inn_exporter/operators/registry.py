@@ -15,6 +15,7 @@ Importer = Callable[["OnnxNode"], Node]
 
 OPERATORS: dict[str, Operator] = {}
 IMPORTERS: dict[str, Importer] = {}
+SEVERAL_OUTPUTS: set[str] = set()
 
 
 def register(cls: type[Operator]) -> type[Operator]:
@@ -23,11 +24,16 @@ def register(cls: type[Operator]) -> type[Operator]:
     return cls
 
 
-def imports(op_type: str) -> Callable[[Importer], Importer]:
-    """Decorator of a function that turns an ONNX node of ``op_type`` into a canonical node."""
+def imports(op_type: str, several_outputs: bool = False) -> Callable[[Importer], Importer]:
+    """Decorator of a function that turns an ONNX node of ``op_type`` into a canonical node.
+
+    ``several_outputs``: it adds nodes for the outputs after the first (`OnnxNode.write`).
+    """
 
     def add(function: Importer) -> Importer:
         IMPORTERS[op_type] = function
+        if several_outputs:
+            SEVERAL_OUTPUTS.add(op_type)
         return function
 
     return add
