@@ -113,6 +113,7 @@ def assemble(
             "tensors": lowered.tensors,
             "nodes": lowered.nodes,
             "macs": lowered.macs,
+            **({"one_image": True} if lowered.one_image else {}),
             "align": align,
             "schedule": schedule,
             "sizes": [],

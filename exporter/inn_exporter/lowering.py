@@ -38,6 +38,7 @@ class LoweredGraph:
     inputs: list[int]
     outputs: list[int]
     macs: Expression
+    one_image: bool
 
 
 class Lowering:
@@ -50,6 +51,8 @@ class Lowering:
         self.nodes: list[dict[str, Any]] = []
         self.weights: list[LoweredWeight] = []
         self.macs: Expression = expressions.constant(0)
+        self.one_image = False
+        """Whether the engine can run the network on one image at a time only."""
         self._index: dict[str, int] = {}
         self._fused = _fusible_activations(graph)
 
@@ -154,7 +157,9 @@ class Lowering:
             if node.output not in absorbed:
                 operator(node).lower(node, self)
         outputs = [self._output(name) for name in graph.outputs]
-        return LoweredGraph(self.tensors, self.nodes, self.weights, inputs, outputs, self.macs)
+        return LoweredGraph(
+            self.tensors, self.nodes, self.weights, inputs, outputs, self.macs, self.one_image
+        )
 
     def _tensor(self, entry: dict[str, Any]) -> int:
         self.tensors.append(entry)

@@ -96,11 +96,13 @@ def _value(graph: Graph, name: str) -> Any:
 
 
 def _node(node: Node) -> tuple[Any, list[TensorProto]]:
-    attributes, inputs, extra = dict(node.attributes), list(node.inputs), []
-    for attribute in operator(node).onnx_inputs:
+    rules = operator(node)
+    attributes, inputs, extra = rules.onnx_attributes(node), list(node.inputs), []
+    for attribute in rules.onnx_inputs:
         name, value = f"{node.name}.{attribute}", attributes.pop(attribute)
         whole = isinstance(value, tuple) and not any(isinstance(v, float) for v in value)
         kind = np.int64 if whole else np.float32
         extra.append(numpy_helper.from_array(np.array(value, kind), name))
         inputs.append(name)
-    return helper.make_node(node.op, inputs, list(node.outputs), name=node.name, **attributes), extra
+    op = rules.onnx_op or node.op
+    return helper.make_node(op, inputs, list(node.outputs), name=node.name, **attributes), extra

@@ -110,6 +110,7 @@ PRIMITIVES = {
         118,
         {"keep_dims": (0, "bool"), "mode": (1, "byte"), "reduce_to_end": (2, "bool"), "coeff": (3, "float")},
     ),
+    "Reshape": Primitive(119, {}),
     "Resize": Primitive(
         120,
         {

@@ -154,6 +154,7 @@ class Manifest:
     tensors: tuple[GraphTensor, ...]
     nodes: tuple[GraphNode, ...]
     macs: Expression
+    one_image: bool
     align: int
     schedule: str
     sizes: tuple[Size, ...]

@@ -297,6 +297,7 @@ def parse(document: Any, source: str) -> Manifest:
         nodes=tuple(parser.node(n) for n in root["nodes"].list()),
         macs=macs,
         align=root["align"].integer(1, MAX_WIDTH),
+        one_image=root["one_image"].boolean() if root.get("one_image") else False,
         schedule=root["schedule"].choice(SCHEDULES),
         sizes=sizes,
         presets={k: f.number(1e-6, 1.0) for k, f in root["presets"].members()},

@@ -46,9 +46,9 @@ class Discretisation:
                 return _calibrated(axis, at, table)
         if at == axis.size:
             return None
-        if isinstance(at, int) and axis.kernel == "selection":
-            if segment.quadrature is None or axis.quadrature == "none":
-                return at
+        plain = segment.quadrature is None or axis.quadrature == "none"
+        if isinstance(at, int) and axis.kernel == "selection" and plain:
+            return at
         if segment.quadrature is not None:
             return prior_taps(axis, at)
         return sampling_taps(axis, at)

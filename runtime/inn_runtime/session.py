@@ -93,10 +93,15 @@ class Session:
         arrays, batch = _check_inputs(manifest.inputs, inputs)
         with self._lock:
             built = self._open()
-            if batch != built.batch:
-                built.engine_model.resize({name: array.shape for name, array in arrays.items()})
-                built.batch = batch
-            outputs = built.engine_model.run(arrays)
+            if manifest.one_image and batch > 1:
+                parts = [_image(arrays, index) for index in range(batch)]
+                found = [built.engine_model.run(part) for part in parts]
+                outputs = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+            else:
+                if batch != built.batch:
+                    built.engine_model.resize({name: array.shape for name, array in arrays.items()})
+                    built.batch = batch
+                outputs = built.engine_model.run(arrays)
         results = {port.name: outputs[port.name].astype(np.float32, copy=False) for port in manifest.outputs}
         return results if len(results) > 1 else next(iter(results.values()))
 
@@ -127,6 +132,10 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _image(arrays: Mapping[str, Array], index: int) -> dict[str, Array]:
+    return {name: np.ascontiguousarray(array[index : index + 1]) for name, array in arrays.items()}
 
 
 def _check_inputs(ports: tuple[Port, ...], inputs: Inputs) -> tuple[dict[str, Array], int]:

@@ -89,6 +89,13 @@ def gate(n: Network, x: str) -> str:
     return n.node("Mul", x, n.node("Sigmoid", n.conv(squeezed, 4, CHANNELS, kernel=1)))
 
 
+def dense_gate(n: Network, x: str) -> str:
+    """Squeeze and excitation by dense layers, as PyTorch users write it."""
+    squeezed = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), CHANNELS, 4)
+    excited = n.node("Sigmoid", n.dense(n.relu(squeezed), 4, CHANNELS))
+    return n.node("Mul", x, n.node("Unsqueeze", excited, n.integers(2, 3)))
+
+
 def residual(n: Network, x: str) -> str:
     branch = n.conv(n.relu(n.conv(x, CHANNELS, 4)), 4, CHANNELS)
     return n.relu(n.node("Add", branch, x))
@@ -183,6 +190,17 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "relu6": lambda: clipped(lambda n, x: n.conv(x, CHANNELS, CHANNELS), 0, 6),
         "depthwise": depthwise,
         "depthwise strided": lambda: depthwise(strides=[2, 2], kernel_shape=[5, 3], pads=[2, 1, 1, 2]),
+    },
+    "GroupedConv": {
+        "two blocks": lambda: conv(group=2),
+        "three blocks": lambda: conv(6, group=3, strides=[2, 1]),
+        "of one channel": lambda: conv(12, group=CHANNELS),
+        "one after the other": lambda: on_map(
+            lambda n, x: n.relu(n.conv(n.relu(n.conv(x, CHANNELS, 12, group=3)), 12, 8, group=2)), 8
+        ),
+        "in a residual": lambda: on_map(
+            lambda n, x: n.relu(n.node("Add", n.conv(x, CHANNELS, CHANNELS, group=2), x))
+        ),
     },
     "ConvTranspose": {
         "3x3": transposed,
@@ -299,6 +317,20 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "features": lambda: on_vector(lambda n, x: n.node("ReduceMean", x, axes=[1]), 1),
     },
     "Flatten": {"spatial extent": flatten_head},
+    "Unsqueeze": {
+        "gate of dense layers": lambda: on_map(dense_gate),
+        "reshaped": lambda: on_map(
+            lambda n, x: n.node(
+                "Add",
+                x,
+                n.node(
+                    "Reshape",
+                    n.node("Flatten", n.node("GlobalAveragePool", x)),
+                    n.integers(-1, CHANNELS, 1, 1),
+                ),
+            )
+        ),
+    },
     "Elu": {
         "map": lambda: on_map(lambda n, x: n.node("Elu", n.conv(x, CHANNELS, CHANNELS), alpha=0.7)),
         "vector": lambda: on_vector(lambda n, x: n.node("Elu", x)),

@@ -190,3 +190,44 @@ def test_residual_network_runs_at_every_size(quadrature: str, export_network: Ca
             session.resize(size)
             (expected,) = run_onnx(resized_onnx(session.model), {"x": x}).values()
             assert relative_error(session.run(x), expected) <= 1e-4
+
+
+def test_concatenated_stretches_keep_their_own_groups_and_quadratures() -> None:
+    n = Network()
+    x = n.input(3, 6, 6)
+    first, second = n.relu(n.conv(x, 3, 5)), n.relu(n.conv(x, 3, 4))
+    joined = n.node("Concat", first, second, x, axis=1)
+    n.output(n.dense(n.node("Flatten", n.node("GlobalAveragePool", n.conv(joined, 12, 6))), 6, 2))
+    graph, channels = structure(n)
+    assert [group.size for group in channels.groups] == [5, 4, 6]
+    weight, _ = layer(graph, next(node.name for node in graph.nodes if node.inputs[0] == joined))
+    assert channels.dims[weight][1] == (
+        Segment(0, 1, 1, 0),
+        Segment(1, 1, 1, 1),
+        Segment(None, 1, 3, None),
+    )
+    assert [(key.tensor, key.part) for key, _ in channels.quadratures[:2]] == [(joined, 0), (joined, 1)]
+
+
+@pytest.mark.parametrize(("mode", "outer", "inner"), [("DCR", 4, 1), ("CRD", 1, 4)])
+def test_pixel_shuffle_resizes_whole_blocks(mode: str, outer: int, inner: int) -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 8))
+    both = n.node("Add", n.conv(x, 8, 20), n.conv(x, 8, 20))
+    y = n.node("DepthToSpace", both, blocksize=2, mode=mode)
+    n.output(n.conv(y, 5, 1), rank=4)
+    graph, channels = structure(n)
+    assert [group.size for group in channels.groups] == [8, 5]
+    for node in [node for node in graph.nodes if node.op == "Conv"][1:3]:
+        assert channels.dims[node.inputs[1]][0] == (Segment(1, outer, inner, None),)
+
+
+def test_blocks_that_do_not_fit_keep_their_size() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 8))
+    one = n.node("DepthToSpace", x, blocksize=2, mode="DCR")
+    other = n.node("DepthToSpace", x, blocksize=2, mode="CRD")  # the same channels in other blocks
+    y = n.conv(n.node("Concat", one, other, axis=1), 4, 6)
+    n.output(n.conv(y, 6, 1), rank=4)
+    _, channels = structure(n)
+    assert [group.size for group in channels.groups] == [6]

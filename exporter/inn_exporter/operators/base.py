@@ -22,6 +22,7 @@ class Operator:
 
     Class attributes
     ----------------
+    onnx_op : what ONNX calls it, where not as here
     onnx_inputs : attributes that ONNX (opset 17) takes as trailing inputs
     fuses_activation : MindSpore Lite's primitive can apply a following Relu or Relu6 itself
     linear : inputs are x, W, b and the output is linear in x plus b, one value per output channel; W has
@@ -29,6 +30,7 @@ class Operator:
     mixes : mixing the channels of all inputs alike mixes those of the output likewise
     """
 
+    onnx_op: ClassVar[str | None] = None
     onnx_inputs: ClassVar[tuple[str, ...]] = ()
     fuses_activation: ClassVar[bool] = False
     linear: ClassVar[bool] = False
@@ -54,6 +56,10 @@ class Operator:
     def limits(self, node: Node) -> tuple[float, float]:
         """Activations: below and above which values the output does not depend on the input."""
         return -math.inf, math.inf
+
+    def onnx_attributes(self, node: Node) -> dict[str, Any]:
+        """The ONNX node's attributes, those that are inputs among them."""
+        return dict(node.attributes)
 
     def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
         """Axes of the ONNX constant ``name`` in the graph's order, where the layouts differ."""

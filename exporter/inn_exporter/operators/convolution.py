@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,9 +50,11 @@ class Convolution(Operator):
         structure.set(node.output, [fixed(1), channels, fixed(out_height), fixed(out_width)])
 
     def resize_onnx(self, node: NodeProto, constants: Mapping[str, np.ndarray]) -> None:
+        outputs, inputs = constants[node.input[1]].shape[:2]
         for attribute in node.attribute:
-            if attribute.name == "group" and attribute.i != 1:
-                attribute.i = len(constants[node.input[1]])
+            # A depthwise convolution has no more outputs than groups, a grouped one no fewer.
+            if attribute.name == "group" and attribute.i != 1 and inputs == 1:
+                attribute.i = min(attribute.i, outputs)
 
 
 @register
@@ -68,16 +71,20 @@ class Conv(Convolution):
             pad=(top, bottom, left, right),
             stride=tuple(node.attributes["strides"]),
             dilation=tuple(node.attributes["dilations"]),
-            group=x.shape[1] if node.depthwise else 1,
+            group=self.groups(node, x.shape[1]),
         )
         return ops().bias_add(convolution(x, weight), bias)
+
+    def groups(self, node: Node, channels: int) -> int:
+        """In how many blocks the input's channels are filtered."""
+        return channels if node.depthwise else 1
 
     def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
         top, left, bottom, right = node.attributes["pads"]
         padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
         strides, dilations = node.attributes["strides"], node.attributes["dilations"]
         features = patches(padded, spans(node), strides, dilations, positions)
-        return blocks(node, features)
+        return blocks(features, self.groups(node, x.shape[1]))
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         x, weight, bias = node.inputs
@@ -87,7 +94,6 @@ class Conv(Convolution):
         if _needs_padded_copy(node, lowering.shape(x), lowering.shape(node.output)):
             source = emit_pad(node, lowering, source, (0, 0, top, left, 0, 0, bottom, right), "padded")
             top = left = bottom = right = 0
-        depthwise = node.depthwise
         inputs = lowering.length(x, 1)
         outputs = lowering.length(weight, 0)
         lowering.emit(
@@ -101,7 +107,7 @@ class Conv(Convolution):
             pad_mode=PAD_EXPLICIT,
             pad_list=[top, bottom, left, right],
             mode=0,
-            group=inputs if depthwise else 1,
+            group=inputs if node.depthwise else self.groups(node, 0),
             in_channel=inputs,
             out_channel=outputs,
             **lowering.fused_activation(node),
@@ -110,16 +116,50 @@ class Conv(Convolution):
         lowering.count_macs(taps, outputs, lowering.length(weight, 1))
 
 
+@register
+class GroupedConv(Conv):
+    """2-D convolution in ``groups`` blocks of channels, each of which loses the same channels when resized.
+
+    W is (O, I/groups, kh, kw), a block's rows one after the other.
+    """
+
+    onnx_op = "Conv"
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        x, weight, bias = node.inputs
+        count = node.attributes["groups"]
+        outputs, _, height, width = structure.graph.shape(weight)
+        _, _, out_height, out_width = structure.graph.shape(node.output)
+        (block,) = structure.refined(structure.dims[x][1], outer=count)
+        if block.variable is not None:
+            block = replace(block, quadrature=structure.integrated(x, 1)[0].quadrature)
+        produced = structure.repeated(structure.new_axis(outputs // count, node.name), count)
+        structure.set(weight, [produced, (block,), fixed(height), fixed(width)])
+        structure.set(bias, [produced])
+        structure.set(node.output, [fixed(1), produced, fixed(out_height), fixed(out_width)])
+
+    def groups(self, node: Node, channels: int) -> int:
+        return int(node.attributes["groups"])
+
+    def onnx_attributes(self, node: Node) -> dict[str, Any]:
+        attributes = dict(node.attributes)
+        attributes["group"] = attributes.pop("groups")
+        return attributes
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        super().lower(node, lowering)
+        lowering.one_image = True  # MindSpore Lite 2.0 reads beyond its memory at larger batches
+
+
 def spans(node: Node) -> list[int]:
     """Height and width of a window, dilation included."""
     kernel, dilations = node.attributes["kernel_shape"], node.attributes["dilations"]
     return [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations)]
 
 
-def blocks(node: Node, features: np.ndarray) -> np.ndarray:
+def blocks(features: np.ndarray, count: int) -> np.ndarray:
     """Patches (I, kh, kw, images, positions) as (blocks, features, samples)."""
     channels, height, width, images, positions = features.shape
-    count = channels if node.depthwise else 1
     return features.reshape(count, channels // count * height * width, images * positions)
 
 
@@ -166,8 +206,6 @@ def _conv(node: OnnxNode) -> Node:
     group = node.integer("group", 1)
     if x[1] != weight.shape[1] * group:  # ONNX's shape inference does not look
         raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x}")
-    if group != 1 and not (group == x[1] == weight.shape[0] and weight.shape[1] == 1):
-        raise node.unsupported(f"grouped convolution that is not depthwise (group {group})")
     kernel = weight.shape[2:]
     attributes = node.window(kernel, x[2:])
     if node.has(2):
@@ -175,4 +213,6 @@ def _conv(node: OnnxNode) -> Node:
     else:
         bias = node.new_constant("bias", np.zeros(weight.shape[0], np.float32))
     inputs = [node.input(0), node.constant_name(1), bias]
+    if group != 1 and not (group == x[1] == weight.shape[0]):
+        return node.canonical("GroupedConv", inputs, kernel_shape=kernel, groups=group, **attributes)
     return node.canonical("Conv", inputs, kernel_shape=kernel, group=group, **attributes)

@@ -63,7 +63,7 @@ class ConvTranspose(Convolution):
         spread[:, :, rows, columns][:, :, :height, :width] = x
         seen = spread[:, :, top : top + out_height + reach[0] - 1, left : left + out_width + reach[1] - 1]
         features = patches(seen, reach, (1, 1), node.attributes["dilations"], positions)[:, ::-1, ::-1]
-        return blocks(node, features)
+        return blocks(features, channels if node.depthwise else 1)
 
     def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
         return (1, 0, 2, 3) if name == node.inputs[1] and not node.depthwise else None

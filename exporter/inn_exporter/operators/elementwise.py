@@ -107,6 +107,18 @@ def _add(node: OnnxNode) -> Node:
     return _binary(node, "Add")
 
 
+@imports("Sum")
+def _sum(node: OnnxNode) -> Node:
+    """Of tensors of one shape."""
+    count, shape = node.input_count, node.output_shape
+    if any(node.shape(index) != shape for index in range(count)):
+        raise node.unsupported("the sum of tensors of different shapes")
+    total = node.input(0)
+    for index in range(1, count - 1):
+        total = node.insert("Add", [total, node.input(index)], shape)
+    return node.canonical("Add", [total, node.input(count - 1)]) if count > 1 else node.identity()
+
+
 @imports("Mul")
 def _mul(node: OnnxNode) -> Node:
     return _binary(node, "Mul")

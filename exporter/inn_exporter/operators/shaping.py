@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..backend import ops
 from ..graph import Node
 from ..primitives import NCHW
-from ..structure import Structure
+from ..structure import Structure, fixed
 from .base import Operator
 from .registry import imports, register
 
@@ -43,6 +43,25 @@ class Flatten(Operator):
         lowering.emit("Flatten", node, [source], axis=1)
 
 
+@register
+class Unsqueeze(Operator):
+    """(batch, C) to (batch, C, 1, 1); ``axes`` are (2, 3)."""
+
+    mixes = True
+    onnx_inputs = ("axes",)
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        structure.set(node.output, [*structure.dims[node.inputs[0]], fixed(1), fixed(1)])
+        structure.same_source(node.output, node.inputs[0])
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().reshape(inputs[0], (*inputs[0].shape, 1, 1))
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        shape = lowering.integers(f"{node.name}.shape", [-1, 1, 1, lowering.length(node.output, 1)])
+        lowering.emit("Reshape", node, [lowering.variable(node.inputs[0]), shape])
+
+
 @imports("Flatten")
 def _flatten(node: OnnxNode) -> Node:
     if node.integer("axis", 1) % len(node.shape(0)) == 0:
@@ -58,16 +77,24 @@ def _squeeze(node: OnnxNode) -> Node:
     return _joined(node)
 
 
+@imports("Unsqueeze")
+def _unsqueeze(node: OnnxNode) -> Node:
+    return _joined(node)
+
+
 @imports("Reshape")
 def _reshape(node: OnnxNode) -> Node:
     return _joined(node)
 
 
 def _joined(node: OnnxNode) -> Node:
-    """A change of shape that keeps the batch, and either everything else or joins everything else."""
+    """A change of shape that keeps the batch, and either keeps or joins everything else, or makes pixels of
+    vectors."""
     shape = node.shape(0)
     if node.output_shape == shape:
         return node.identity()
+    if node.output_shape == (*shape, 1, 1) and len(shape) == 2:
+        return node.canonical("Unsqueeze", [node.input(0)], axes=(2, 3))
     if node.output_shape != (1, prod(shape[1:])):
         raise node.unsupported(f"only flattening to (batch, features), found {shape} to {node.output_shape}")
     return node.canonical("Flatten", [node.input(0)], axis=1)
