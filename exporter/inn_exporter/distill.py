@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,13 @@ from inn_runtime.resample import Discretisation, resize
 
 from . import forward
 from .backend import mindspore, tensor
-from .calibrate import CalibratedSize
+from .calibrate import ROUNDING, CalibratedSize
 from .graph import Graph, Node
 from .integral.losses import divergence
 from .integral.sampling import along
 from .operators import operator
 from .statistics import channel_rows, sampled_patches
-from .storage import store_like
+from .storage import COARSE_BITS, store_like
 from .structure import Channels
 
 BATCH = 32
@@ -69,12 +70,18 @@ def distill(
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
         student = _Student(graph, channels, axes, calibrated, images)
         steps = max(1, round(seen * share) // BATCH)
-        judged = slice(0, JUDGED)
-        before = student.error(images, targets, judged)
+        judged, expected = ({name: a[:JUDGED] for name, a in arrays.items()} for arrays in (images, targets))
+        before = student.error(judged, expected, calibrated.constants)
         for step in _train(student, graph, images, targets, steps, seed):
             progress(done + share * (step + 1) / steps)
-        if student.error(images, targets, judged) < before:  # a short run may end worse than it began
-            student.write_back()
+        learned = student.error(judged, expected)
+        for finer in range(len(COARSE_BITS)):
+            found = student.stored(finer)
+            rounded = student.error(judged, expected, found.constants)
+            if rounded <= (1 + ROUNDING) * learned:
+                break
+        if rounded < before:  # a short run may end worse than it began
+            vars(calibrated).update(vars(found))
         done += share
 
 
@@ -250,24 +257,40 @@ class _Student:
         )
 
     def error(
-        self, images: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray], chosen: slice
+        self,
+        images: Mapping[str, np.ndarray],
+        targets: Mapping[str, np.ndarray],
+        constants: Mapping[str, np.ndarray] | None = None,
     ) -> float:
-        """The loss over some images."""
-        return float(self.loss(*self.batch(images, targets, chosen)).asnumpy())
+        """The loss over some images, as learned or with ``constants``."""
+        count = len(next(iter(images.values())))
+        parts = [slice(first, first + BATCH) for first in range(0, count, BATCH)]
+        if constants is None:
+            losses = [self.loss(*self.batch(images, targets, part)).asnumpy() for part in parts]
+        else:
+            found = forward.run(self._graph, images, constants)
+            outputs = [self.batch(images, found, part)[1] for part in parts]
+            wanted = [self.batch(images, targets, part)[1] for part in parts]
+            losses = [divergence(*pair).asnumpy() for pair in zip(outputs, wanted)]
+        return float(np.mean(losses))
 
-    def write_back(self) -> None:
-        """Put what was learned into the calibrated size, rounded as it will be stored."""
-        size = self._size
-        for index, table in self._tables.items():
-            size.tables[index] = store_like(table.parameter.asnumpy(), size.tables[index], channel=1)
+    def stored(self, finer: int) -> CalibratedSize:
+        """The size with what was learned, rounded as it will be stored: with the bits that the calibrated
+        values have, or ``finer`` steps more."""
+        size = replace(self._size, tables={}, changed=dict(self._size.changed), constants={})
+        for index, stored in self._size.tables.items():
+            values = self._tables[index].parameter.asnumpy()
+            size.tables[index] = store_like(values, stored, channel=1, finer=finer)
         for name, constant in self._constants.items():
-            size.changed[name] = store_like(constant.parameter.asnumpy(), size.changed[name])
-            size.constants[name] = size.changed[name].read()
+            values = constant.parameter.asnumpy()
+            size.changed[name] = store_like(values, self._size.changed[name], finer=finer)
         discretisation = size.discretisation(self._axes)
-        for name in self._sampled:
-            size.constants[name] = resize(
-                self._graph.constants[name], self._channels.dims[name], discretisation
-            )
+        for name, values in self._graph.constants.items():
+            if name in size.changed:
+                size.constants[name] = size.changed[name].read()
+            else:
+                size.constants[name] = resize(values, self._channels.dims[name], discretisation)
+        return size
 
 
 def _patch_moments(graph: Graph, node: Node, x: np.ndarray) -> np.ndarray:

@@ -44,7 +44,8 @@ def resized_onnx(model: Model) -> ModelProto:
         if initializer.name in constants:
             initializer.CopyFrom(numpy_helper.from_array(constants[initializer.name], initializer.name))
     for node in proto.graph.node:
-        OPERATORS[node.op_type].resize_onnx(node, constants)
+        if node.op_type in OPERATORS:
+            OPERATORS[node.op_type].resize_onnx(node, constants)
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -76,8 +77,8 @@ def _onnx_layouts(graph: Graph) -> dict[str, tuple[int, ...]]:
 def _model(graph: Graph, initializers: list[TensorProto]) -> ModelProto:
     nodes, attributes = [], []
     for node in graph.nodes:
-        proto, extra = _node(node)
-        nodes.append(proto)
+        protos, extra = _nodes(node)
+        nodes.extend(protos)
         attributes.extend(extra)
     body = helper.make_graph(
         nodes,
@@ -95,14 +96,17 @@ def _value(graph: Graph, name: str) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *graph.shapes[name][1:]])
 
 
-def _node(node: Node) -> tuple[Any, list[TensorProto]]:
-    rules = operator(node)
-    attributes, inputs, extra = rules.onnx_attributes(node), list(node.inputs), []
-    for attribute in rules.onnx_inputs:
-        name, value = f"{node.name}.{attribute}", attributes.pop(attribute)
-        whole = isinstance(value, tuple) and not any(isinstance(v, float) for v in value)
-        kind = np.int64 if whole else np.float32
-        extra.append(numpy_helper.from_array(np.array(value, kind), name))
-        inputs.append(name)
-    op = rules.onnx_op or node.op
-    return helper.make_node(op, inputs, list(node.outputs), name=node.name, **attributes), extra
+def _nodes(node: Node) -> tuple[list[Any], list[TensorProto]]:
+    """The ONNX nodes of a node, and constants that only they read."""
+    nodes, extra = [], []
+    steps = operator(node).onnx_nodes(node)
+    for number, step in enumerate(steps):
+        name = node.name if step is steps[-1] else f"{node.name}.{number}"
+        inputs = list(step.inputs)
+        for key, value in step.constants.items():
+            whole = isinstance(value, tuple) and not any(isinstance(v, float) for v in value)
+            kind = np.int64 if whole else np.float32
+            extra.append(numpy_helper.from_array(np.array(value, kind), f"{name}.{key}"))
+            inputs.append(f"{name}.{key}")
+        nodes.append(helper.make_node(step.op, inputs, [step.output], name=name, **step.attributes))
+    return nodes, extra

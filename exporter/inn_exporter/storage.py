@@ -11,7 +11,8 @@ from inn_runtime.packed import LEAST, packed_length
 
 STORAGES = ("float32", "float16", "int8")
 """Of control grids; calibration data may also be int4 to int6."""
-_BITS = {"int8": 8, "int6": 6, "int5": 5, "int4": 4}
+COARSE_BITS = (4, 5, 6, 8)
+"""Of integers of calibration data."""
 _CLIPS = tuple(np.linspace(1.0, 0.6, 9, dtype=np.float32))
 """Where the range of packed integers may end, relative to a channel's largest value."""
 
@@ -64,7 +65,7 @@ def store(values: np.ndarray, storage: str, channel: int = 0) -> Stored:
     if storage == "float16":
         fits = np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max
         return Stored(_c_order(values.astype(np.float16 if fits else np.float32)))
-    bits = 8 if values.size < LEAST else _BITS[storage]
+    bits = 8 if values.size < LEAST else int(storage[len("int") :])
     integers, scale = _quantise(values, bits, channel)
     return Stored(integers, scale, None if bits == 8 else bits)
 
@@ -123,14 +124,16 @@ def store_coarsely(
     """
     if storage == "float32":
         return store(values, storage)
-    for coarse in ("int4", "int5", "int6"):
-        stored = store(values, coarse, channel)
+    for bits in COARSE_BITS[:-1]:
+        stored = store(values, f"int{bits}", channel)
         if error(stored.read() - values) <= budget:
             return stored
     return store(values, "int8", channel)
 
 
-def store_like(values: np.ndarray, other: Stored, channel: int = 0) -> Stored:
-    """Other values in the same storage."""
-    kind = {"float32": "float32", "float16": "float16", "int8": "int8"}[other.values.dtype.name]
-    return store(values, kind if other.bits is None else f"int{other.bits}", channel)
+def store_like(values: np.ndarray, other: Stored, channel: int = 0, finer: int = 0) -> Stored:
+    """Other values in the same storage, or where that is coarse, ``finer`` steps of `COARSE_BITS` less so."""
+    if other.bits is None:
+        return store(values, other.values.dtype.name, channel)
+    place = COARSE_BITS.index(other.bits) + finer
+    return store(values, f"int{COARSE_BITS[min(place, len(COARSE_BITS) - 1)]}", channel)

@@ -89,6 +89,14 @@ def gate(n: Network, x: str) -> str:
     return n.node("Mul", x, n.node("Sigmoid", n.conv(squeezed, 4, CHANNELS, kernel=1)))
 
 
+def shuffled(n: Network, x: str, groups: int = 3) -> str:
+    """Channels exchanged between groups, as ShuffleNet does it."""
+    each = CHANNELS // groups
+    blocks = n.node("Reshape", n.relu(x), n.integers(-1, groups, each, HEIGHT, WIDTH))
+    exchanged = n.node("Transpose", blocks, perm=[0, 2, 1, 3, 4])
+    return n.node("Reshape", exchanged, n.integers(-1, CHANNELS, HEIGHT, WIDTH))
+
+
 def dense_gate(n: Network, x: str) -> str:
     """Squeeze and excitation by dense layers, as PyTorch users write it."""
     squeezed = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), CHANNELS, 4)
@@ -317,6 +325,18 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "features": lambda: on_vector(lambda n, x: n.node("ReduceMean", x, axes=[1]), 1),
     },
     "Flatten": {"spatial extent": flatten_head},
+    "ChannelShuffle": {
+        "of a convolution": lambda: on_map(shuffled),
+        "between grouped convolutions": lambda: on_map(
+            lambda n, x: n.conv(shuffled(n, n.conv(x, CHANNELS, CHANNELS, group=2), 2), CHANNELS, 4, group=2),
+            4,
+        ),
+        "of a concatenation": lambda: on_map(
+            lambda n, x: shuffled(
+                n, n.node("Concat", n.conv(x, CHANNELS, 3), n.conv(x, CHANNELS, 3), axis=1), 2
+            )
+        ),
+    },
     "Unsqueeze": {
         "gate of dense layers": lambda: on_map(dense_gate),
         "reshaped": lambda: on_map(

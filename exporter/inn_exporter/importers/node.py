@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .onnx import Import
 
 
+PART = "Part"
+
+
 class UnsupportedNodeError(Exception):
     """This node cannot be imported; the importer collects them into one error."""
 
@@ -184,6 +187,14 @@ class OnnxNode:
     def insert(self, op: str, inputs: Sequence[str], shape: tuple[int, ...], **attributes: Any) -> str:
         """Put a canonical node before this one; returns the name of its output, which has ``shape``."""
         return self._context.insert(op, self._proto.output[0], tuple(inputs), shape, attributes)
+
+    def part(self, kind: str, inputs: Sequence[str], reason: str, **attributes: Any) -> Node:
+        """A stand-in for a node that means something only together with those that follow.
+
+        An importer that finds it as a producer makes one canonical node of all of them; where it is still
+        read at the end, it is unsupported for ``reason``.
+        """
+        return self.canonical(PART, inputs, kind=kind, reason=str(self.unsupported(reason)), **attributes)
 
     def identity(self) -> Node:
         """This node does nothing: its consumers read its input."""

@@ -14,7 +14,7 @@ from onnx import ModelProto
 from ..errors import UnsupportedGraphError
 from ..graph import Graph, Node
 from ..operators import IMPORTERS, SEVERAL_OUTPUTS
-from .node import OnnxNode, UnsupportedNodeError
+from .node import PART, OnnxNode, UnsupportedNodeError
 from .prepare import Prepared, prepare
 
 
@@ -128,12 +128,17 @@ class Import:
                 self._aliases[result.output] = result.inputs[0]
             else:
                 self._nodes.append(result)
+        self._refuse(problems)
+        graph = self._finish(name)
+        self._refuse([node.attributes["reason"] for node in graph.nodes if node.op == PART])
+        return graph
+
+    def _refuse(self, problems: list[str]) -> None:
         if problems:
             count = f"{len(problems)} node" + ("s" if len(problems) > 1 else "")
             raise UnsupportedGraphError(
                 "\n  ".join([f"{self._label}: {count} cannot be imported:", *problems])
             )
-        return self._finish(name)
 
     def _finish(self, name: str) -> Graph:
         inputs, outputs = self._source.inputs, self._source.outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
     from ..lowering import Lowering
+
+
+class OnnxStep(NamedTuple):
+    """An ONNX node: names of its tensors, attributes, and constants that are further inputs."""
+
+    op: str
+    inputs: list[str]
+    output: str
+    attributes: dict[str, Any]
+    constants: dict[str, Any]
 
 
 class Operator:
@@ -60,6 +70,12 @@ class Operator:
     def onnx_attributes(self, node: Node) -> dict[str, Any]:
         """The ONNX node's attributes, those that are inputs among them."""
         return dict(node.attributes)
+
+    def onnx_nodes(self, node: Node) -> list[OnnxStep]:
+        """What it is in ONNX (opset 17)."""
+        attributes, inputs = self.onnx_attributes(node), list(node.inputs)
+        constants = {name: attributes.pop(name) for name in self.onnx_inputs}
+        return [OnnxStep(self.onnx_op or node.op, inputs, node.output, attributes, constants)]
 
     def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
         """Axes of the ONNX constant ``name`` in the graph's order, where the layouts differ."""

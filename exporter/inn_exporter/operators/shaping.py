@@ -11,7 +11,7 @@ from ..backend import ops
 from ..graph import Node
 from ..primitives import NCHW
 from ..structure import Structure, fixed
-from .base import Operator
+from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
@@ -62,6 +62,47 @@ class Unsqueeze(Operator):
         lowering.emit("Reshape", node, [lowering.variable(node.inputs[0]), shape])
 
 
+@register
+class ChannelShuffle(Operator):
+    """(batch, g C, h, w) to the same: what were ``groups`` g blocks of C channels are C blocks of g."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        batch, channels, height, width = structure.dims[node.inputs[0]]
+        count = node.attributes["groups"]
+        (block,) = structure.refined(channels, outer=count)
+        structure.set(node.output, [batch, (replace(block, inner=block.inner * count),), height, width])
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        shape, count = inputs[0].shape, node.attributes["groups"]
+        split = ops().reshape(inputs[0], (shape[0], count, shape[1] // count, *shape[2:]))
+        return ops().reshape(ops().transpose(split, (0, 2, 1, 3, 4)), shape)
+
+    def onnx_nodes(self, node: Node) -> list[OnnxStep]:
+        _, _, *extent = node.attributes["shape"]
+        split, swapped = f"{node.output}.split", f"{node.output}.swapped"
+        blocks = {"shape": (0, node.attributes["groups"], -1, *extent)}
+        return [
+            OnnxStep("Reshape", [node.inputs[0]], split, {}, blocks),
+            OnnxStep("Transpose", [split], swapped, {"perm": [0, 2, 1, 3, 4]}, {}),
+            OnnxStep("Reshape", [swapped], node.output, {}, {"shape": (0, -1, *extent)}),
+        ]
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        _, _, *extent = lowering.shape(node.output)
+        count = node.attributes["groups"]
+        channels = lowering.length(node.output, 1)
+        each = tuple((coefficient // count, *groups) for coefficient, *groups in channels)
+        source = lowering.variable(node.inputs[0])
+        for step, shape in (("split", [count, each]), ("joined", [channels])):
+            sizes = lowering.integers(f"{node.name}.{step}", [-1, *extent, *shape])
+            if step == "split":
+                split = lowering.temporary(node, "blocks")
+                lowering.emit("Reshape", node, [source, sizes], output=split)
+                source = lowering.transpose(node, split, (0, 1, 2, 4, 3))
+            else:
+                lowering.emit("Reshape", node, [source, sizes])
+
+
 @imports("Flatten")
 def _flatten(node: OnnxNode) -> Node:
     if node.integer("axis", 1) % len(node.shape(0)) == 0:
@@ -84,7 +125,27 @@ def _unsqueeze(node: OnnxNode) -> Node:
 
 @imports("Reshape")
 def _reshape(node: OnnxNode) -> Node:
+    shape, target, x = node.shape(0), node.output_shape, node.producer(0)
+    if len(shape) == 4 and len(target) == 5 and target[3:] == shape[2:]:
+        return node.part(
+            "blocks", [node.input(0)], "channels in blocks that are not shuffled", groups=target[1]
+        )
+    exchanged = x is not None and x.attributes.get("kind") == "exchanged"
+    if x is not None and exchanged and len(target) == 4 and target[2:] == shape[3:]:
+        groups = x.attributes["groups"]
+        return node.canonical("ChannelShuffle", [x.inputs[0]], groups=groups, shape=target)
     return _joined(node)
+
+
+@imports("Transpose")
+def _transpose(node: OnnxNode) -> Node:
+    order, x = node.integers("perm", range(len(node.shape(0)))[::-1]), node.producer(0)
+    if order == list(range(len(order))):
+        return node.identity()
+    if order == [0, 2, 1, 3, 4] and x is not None and x.attributes.get("kind") == "blocks":
+        reason = "channels in blocks that are not joined again"
+        return node.part("exchanged", [x.inputs[0]], reason, groups=x.attributes["groups"])
+    raise node.unsupported("only between the reshapings of a channel shuffle")
 
 
 def _joined(node: OnnxNode) -> Node:
