@@ -50,8 +50,8 @@ class Samples:
         return Samples({name: array[indices] for name, array in self.inputs.items()}, labels)
 
     def split(self, count: int, seed: int) -> tuple[Samples, Samples]:
-        """``count`` samples drawn at random, and the rest, in their order."""
-        chosen = np.random.default_rng(seed).permutation(len(self))[:count]
+        """``count`` samples drawn at random, and the rest, all in their order."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
         rest = np.setdiff1d(np.arange(len(self)), chosen)
         return self.take(chosen), self.take(rest)
 

@@ -111,7 +111,8 @@ def schedule(
         ladder(full, min(round_width(LEAST, full, align), smallest), align, cost.block)
         for full, smallest in zip(channels.sizes, uniform[min(uniform)])
     ]
-    grams = full_grams(graph, channels, {name: array[:FITTED] for name, array in images.items()})
+    step = max(1, len(next(iter(images.values()))) // FITTED)
+    grams = full_grams(graph, channels, {name: array[::step][:FITTED] for name, array in images.items()})
     few = {name: array[:JUDGED] for name, array in held_out.items()}
     wanted = [_measured(rungs) for rungs in ladders]
     measured = sensitivities(graph, channels, axes, grams, wanted, few, progress)
