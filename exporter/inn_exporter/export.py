@@ -161,8 +161,10 @@ def export(
         for size in sorted(set(sizes) - {1.0})
     }
     if progress or limit is not None:
-        seconds, each = estimate(graph, channels, uniform, calibration, len(judged), optimise)
+        seen = 0 if material is None else tuning.seen
+        seconds, each = estimate(graph, channels, uniform, calibration, len(judged), optimise, seen)
         what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(calibration):,} images"
+        what += f", {seen:,} images seen in tuning" * (seen > 0)
         doing = effort if quadrature == "calibrated" else quadrature
         line, distill_images = forecast(doing, what, seconds, each, distill_images, limit)
         if progress:
@@ -177,9 +179,9 @@ def export(
         def tuned(found: Mapping[float, CalibratedSize], samples: Samples) -> Graph:
             from .integral.tuning import tune
 
-            return tune(rounded, channels, axes, found, samples, tuning, storage, checkpoint, bar("tuning"))[
-                0
-            ]
+            update = bar("tuning")
+            graph, _ = tune(rounded, channels, axes, found, samples, tuning, storage, checkpoint, update)
+            return graph
 
         if material is not None and quadrature == "trapezoid" and not tuning.partitions:
             rounded = tuned({}, material)

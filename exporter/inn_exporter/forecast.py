@@ -17,10 +17,12 @@ from .schedule import JUDGED
 from .structure import Channels
 
 # Durations in forward passes of the full network, as a ResNet-20 on two busy cores had them (within a factor
-# of two): per calibrated size and image, per group and image, and per image distilled at c of the full cost.
+# of two): per calibrated size and image, per group and image, per image in tuning, and per image distilled at
+# c of the full cost.
 _TIMED_IMAGES = 64
 _CALIBRATION_PASSES = 4
 _SCHEDULE_PASSES = 5
+_TUNING_PASSES = 8
 _DISTILLATION_PASSES = (3, 8)
 """a + b · c"""
 
@@ -32,6 +34,7 @@ def estimate(
     calibration: Samples,
     judged: int,
     optimise: str,
+    tuned: int = 0,
 ) -> tuple[float, float]:
     """About how many seconds an export takes without distillation, and each image seen by distillation.
 
@@ -41,6 +44,7 @@ def estimate(
     ----------
     uniform : size → widths
     judged : how many images measure the curve
+    tuned : how many images tuning sees
     """
     few = {name: array[:_TIMED_IMAGES] for name, array in calibration.inputs.items()}
     times = []
@@ -50,6 +54,7 @@ def estimate(
         times.append(time.perf_counter() - start)
     one_pass = float(np.median(times[1:])) / min(_TIMED_IMAGES, len(calibration))
     passes = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
+    passes += _TUNING_PASSES * tuned
     if optimise != "uniform":
         passes += len(channels.groups) * _SCHEDULE_PASSES * min(JUDGED, len(calibration))
     macs = Lowering(graph, channels.dims).run().macs

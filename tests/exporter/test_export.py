@@ -180,7 +180,7 @@ def test_warnings_are_one_line_each(
         ({"sizes": (0.5, 1.5)}, r"sizes: expected numbers in \(0, 1\], found 1.5"),
         ({"storage": "int3"}, "storage: expected one of float32, float16, int8"),
         ({"quadrature": "magic"}, "quadrature: expected one of"),
-        ({"quadrature": "trapezoid", "order": "nested"}, "order: expected smooth for trapezoid"),
+        ({"quadrature": "trapezoid", "order": "nested"}, "order: expected smooth or given for trapezoid"),
         ({"quadrature": "none", "order": "smooth"}, "order: expected l1 or nested for none"),
         ({"effort": "none"}, "effort: expected one of"),
         ({"align": 0}, "align: expected at least 1, found 0"),
@@ -249,7 +249,7 @@ def test_a_limit_shortens_distillation(
     module = importlib.import_module("inn_exporter.export")
     calls: list[int] = []
     monkeypatch.setattr(module, "distill", lambda *arguments: calls.append(arguments[5]))
-    monkeypatch.setattr(module, "_estimate", lambda *arguments: (30.0, 0.1))
+    monkeypatch.setattr(module, "estimate", lambda *arguments: (30.0, 0.1))
     data = random_images(40, 1, 8, 8)
     arguments = {"sizes": (0.5,), "effort": "distill", "distill_images": 5000, "limit": limit}
     inn_exporter.export(small_network, tmp_path / "a.inn", data, images=32, progress=True, **arguments)
