@@ -15,7 +15,7 @@ from demo import MODEL
 
 OUT = Path("out")
 VIEWS = 8
-"""Random crops, one after the other, of each photo that calibrates EfficientNet-Lite0."""
+"""Centre and random crops, one after the other, of each photo that calibrates EfficientNet-Lite0."""
 
 
 @dataclass(frozen=True)

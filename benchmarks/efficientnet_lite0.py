@@ -201,31 +201,35 @@ def photos(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     images : float32, (n, 3, 224, 224)
     labels : int64, (n,)
     """
-    images = []
-    for photo in (found := _photos(folder)).values():
-        left, top = ((length - SIZE) // 2 for length in photo.size)
-        images.append(_pixels(photo.crop((left, top, left + SIZE, top + SIZE))))
-    return np.stack(images), np.array(list(found))
+    found = _photos(folder)
+    return np.stack([_centre(photo) for photo in found.values()]), np.array(list(found))
 
 
 def views(folder: Path, chosen: np.ndarray, each: int, seed: int) -> np.ndarray:
-    """Random crops of some photos, mirrored half of the time, (chosen * each, 3, 224, 224).
+    """Of some photos the centre and random crops, mirrored half of the time, (chosen * each, 3, 224, 224).
 
     Parameters
     ----------
     chosen : positions in the order of `photos`
-    each : crops per photo, of 50 to 100 % of its width, resized
+    each : views per photo, one after the other: the first is the centre, the others 50 to 100 % of its width
     """
     random = np.random.default_rng(seed)
     found = list(_photos(folder).values())
     crops = []
-    for photo in (found[index] for index in chosen for _ in range(each)):
-        side = round(min(photo.size) * random.uniform(0.5, 1.0))
-        left, top = (int(random.integers(length - side + 1)) for length in photo.size)
-        box = (left, top, left + side, top + side)
-        crop = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
-        crops.append(_pixels(crop)[:, :, :: random.choice([-1, 1])])
+    for photo in (found[index] for index in chosen):
+        crops.append(_centre(photo))
+        for _ in range(each - 1):
+            side = round(min(photo.size) * random.uniform(0.5, 1.0))
+            left, top = (int(random.integers(length - side + 1)) for length in photo.size)
+            box = (left, top, left + side, top + side)
+            crop = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
+            crops.append(_pixels(crop)[:, :, :: random.choice([-1, 1])])
     return np.stack(crops)
+
+
+def _centre(photo: Image.Image) -> np.ndarray:
+    left, top = ((length - SIZE) // 2 for length in photo.size)
+    return _pixels(photo.crop((left, top, left + SIZE, top + SIZE)))
 
 
 def _photos(folder: Path) -> dict[int, Image.Image]:
