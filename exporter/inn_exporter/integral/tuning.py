@@ -43,7 +43,6 @@ from .sampling import Sampling
 LABEL_WEIGHT = 0.3
 """Of the labels beside distillation, for sizes below the full one."""
 
-
 Objective = Callable[[Sequence[Any], Any], Any]
 """The loss of a network's outputs, given a batch's targets."""
 
@@ -163,7 +162,7 @@ class _Run:
         tuning: Tuning,
         checkpoint: Checkpoint | None,
     ) -> None:
-        self._graph, self._channels, self._axes, self._tuning = graph, channels, axes, tuning
+        self._channels, self._axes, self._tuning = channels, axes, tuning
         self._group = Group()
         self.log: list[dict[str, Any]] = []
         self.network = IntegralNetwork(graph, channels)
@@ -182,10 +181,8 @@ class _Run:
         ]
         self._labelled = samples.labels is not None
         self._objective, targets = objective(graph, samples, tuning)
-        held_out = min(1000, len(samples) // 20) if tuning.patience else 0
-        self._held_out = (
-            [tensor(array[:held_out]) for array in (*samples.inputs.values(), targets[0])] if held_out else []
-        )
+        held_out = max(1, min(1000, len(samples) // 20)) if tuning.patience else 0
+        self._held_out = [array[:held_out] for array in (*samples.inputs.values(), targets[0])]
         self._pipeline = Pipeline(samples, targets, tuning, self._group, held_out)
         self._parameters = [
             *self.network.grids.values(),
@@ -223,7 +220,7 @@ class _Run:
                 sums = {}
                 if self._checkpoint and self._group.rank == 0:
                     self._checkpoint.write(state, step + 1)
-                if self._held_out and self._is_over():
+                if self._tuning.patience and self._is_over():
                     break
             yield (step + 1) / total
         for parameter, values in zip(self._parameters, self._best or ()):
@@ -232,9 +229,12 @@ class _Run:
 
     def _is_over(self) -> bool:
         """Whether the loss on held-out images, which goes into the log, has long been lower."""
-        sizes = [_Size("1", None), *self._sizes]
-        losses = self._losses(sizes, self._held_out[:-1], self._held_out[-1])
-        self.log[-1]["held_out"] = sum(float(loss.asnumpy()) for loss in losses)
+        sizes, total = [_Size("1", None), *self._sizes], 0.0
+        for first in range(0, len(self._held_out[0]), self._tuning.batch):
+            batch = [tensor(array[first : first + self._tuning.batch]) for array in self._held_out]
+            losses = self._losses(sizes, batch[:-1], batch[-1])
+            total += len(batch[-1]) * sum(float(loss.asnumpy()) for loss in losses)
+        self.log[-1]["held_out"] = total / len(self._held_out[0])
         found = [row["held_out"] for row in self.log]
         if found[-1] == min(found):
             self._best = [p.asnumpy().copy() for p in self._parameters]
@@ -258,7 +258,7 @@ class _Run:
     def _step(self, sizes: Sequence[_Size]) -> Callable[..., Any]:
         """A function that takes a batch, changes the parameters, and returns the loss of every size."""
         key = tuple(size.name for size in sizes)
-        if self._sizes and key in self._steps:
+        if key in self._steps:
             return self._steps[key]
 
         def loss(*batch: Any) -> tuple[Any, ...]:
@@ -272,7 +272,8 @@ class _Run:
             self._optimiser(self._group.mean(gradients))
             return tuple(losses)
 
-        self._steps[key] = step
+        if self._sizes:
+            self._steps[key] = step
         return step
 
     def _losses(self, sizes: Sequence[_Size], inputs: Sequence[Any], target: Any) -> list[Any]:
