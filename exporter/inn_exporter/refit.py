@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+RIDGES = (0.003, 0.01, 0.03, 0.1)
 """Ridges that are tried, relative to the mean diagonal."""
 HELD_OUT = 0.25
 """Share of the samples, the last ones, by which the ridge is chosen."""
