@@ -165,7 +165,8 @@ def test_outputs_that_are_no_networks() -> None:
 
 def test_every_unsupported_node_is_listed() -> None:
     n = Network()
-    x = n.conv(n.input(4, 6, 6), 4, 4, group=2)
+    x = n.node("Pad", n.input(4, 6, 6), n.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="edge")
+    x = n.node("Pad", x, n.integers(0, 0, -1, -1, 0, 0, -1, -1), mode="edge")
     x = n.node("InstanceNormalization", x, n.weight(4), n.weight(4), epsilon=0.125)
     n.nodes.append(helper.make_node("Fancy", [x], ["fancy_out"], name="fancy", domain="mine", mode="fast"))
     x = n.node("Gemm", n.node("Flatten", n.relu("fancy_out")), n.weight(144, 2), transA=1)
@@ -175,13 +176,13 @@ def test_every_unsupported_node_is_listed() -> None:
     with pytest.raises(UnsupportedGraphError) as caught:
         import_onnx(model)
     first, *listed = str(caught.value).splitlines()
-    assert first == "network: 3 nodes cannot be imported:"
+    assert first == "network: 4 nodes cannot be imported:"
     names = [line.split(":")[0].strip() for line in listed]
-    assert names == ["conv_0", "instancenormalization_1", "fancy"]  # what follows is only unknown for now
-    assert "Conv(" in listed[0]
-    assert "group=2" in listed[0]
-    assert "InstanceNormalization(epsilon=0.125): this operator is not supported" in listed[1]
-    assert "Fancy(mode=fast)" in listed[2]
+    # What follows is only unknown for now.
+    assert names == ["pad_0", "pad_1", "instancenormalization_2", "fancy"]
+    assert "Pad(mode=edge): padding of mode 'edge'" in listed[0]
+    assert "InstanceNormalization(epsilon=0.125): this operator is not supported" in listed[2]
+    assert "Fancy(mode=fast)" in listed[3]
 
 
 def vector(n: Network) -> str:
@@ -210,7 +211,6 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
         lambda n: n.node("MatMul", n.weight(1, 1), n.node("MatMul", vector(n), n.weight(6, 2))),
         "is not a constant",
     ),
-    "multiplier": (lambda n: n.conv(image(n), 6, 12, group=6), "grouped convolution that is not depthwise"),
     "conv1d": (lambda n: n.node("Conv", n.input(6, 5), n.weight(2, 6, 3)), "only 2-D convolution"),
     "transposed group": (
         lambda n: n.conv_transpose(image(n), 6, 6, group=2),
@@ -313,7 +313,53 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
         lambda n: n.node("Add", image(n), n.input(5, 4, name="y")),
         "broadcasting between tensors of different ranks",
     ),
-    "difference": (lambda n: n.node("Sub", n.constant(1), vector(n)), "only the subtraction of a constant"),
+    "quotient": (lambda n: n.node("Div", n.constant(1), vector(n)), "the division of a constant"),
+    "joined constant": (
+        lambda n: n.node("Concat", vector(n), n.weight(1, 3), axis=1),
+        "joining with a constant (input 1)",
+    ),
+    "joined batch": (
+        lambda n: n.node("Concat", vector(n), n.input(6, name="y"), axis=0),
+        "joining images of a batch",
+    ),
+    "steps": (
+        lambda n: n.node("Slice", image(n), *map(n.integers, (0, 5, 2, 2))),
+        "a slice with steps [2]",
+    ),
+    "slice of the batch": (
+        lambda n: n.node("Slice", image(n), *map(n.integers, (0, 0, 0))),
+        "a slice of nothing",
+    ),
+    "split batch": (lambda n: n.node("Split", vector(n), axis=0), "a split of the batch"),
+    "sum of shapes": (
+        lambda n: n.node("Sum", image(n), n.node("GlobalAveragePool", "x")),
+        "the sum of tensors of different shapes",
+    ),
+    "nearest": (
+        lambda n: n.node("Resize", image(n), "", n.constant([1, 1, 1.2, 1]), mode="nearest"),
+        "nearest neighbours by [1.2, 1.0]",
+    ),
+    "cubic": (
+        lambda n: n.node("Resize", image(n), "", n.constant([1, 1, 2, 2]), mode="cubic"),
+        "interpolation of mode 'cubic'",
+    ),
+    "scales": (
+        lambda n: n.node("Resize", image(n), "", n.constant([1, 1, 0.5, 1]), mode="linear"),
+        "that do not give whole pixels",
+    ),
+    "slope": (
+        lambda n: n.node("PRelu", image(n), n.weight(6, 5, 4)),
+        "a slope of shape (6, 5, 4)",
+    ),
+    "even LRN": (lambda n: n.node("LRN", image(n), size=2), "only over an odd number of channels"),
+    "transposed image": (
+        lambda n: n.node("Transpose", image(n), perm=[0, 1, 3, 2]),
+        "only between the reshapings of a channel shuffle",
+    ),
+    "blocks": (
+        lambda n: n.relu(n.node("Reshape", image(n), n.integers(-1, 2, 3, 5, 4))),
+        "channels in blocks that are not shuffled",
+    ),
     "zero": (lambda n: n.node("Div", vector(n), n.constant(0)), "a division by zero"),
     "limits": (lambda n: n.node("Max", vector(n), n.weight(6)), "holds 6 values, expected one"),
     "cast": (
