@@ -17,7 +17,11 @@ def describe(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     names = {size: name for name, size in manifest.presets.items()}
     axes = {(group.axis.kernel, group.axis.quadrature) for group in manifest.groups}
-    rules = ["calibrated"] if manifest.is_calibrated else sorted({rule for _, rule in axes})
+    rules = sorted({rule for _, rule in axes})
+    if any(size.tables or size.overrides for size in manifest.sizes):
+        rules = ["calibrated"]
+    elif manifest.is_calibrated:
+        rules = [f"{rule} (tuned nodes)" for rule in rules]
     sizes = []
     for size in manifest.sizes:
         model = bundle.resample(size.size)
