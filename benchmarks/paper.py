@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/paper.json"))
     arguments = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
     for name in arguments.networks:
         task = super_resolution() if name == "srcnn" else fashion()
         table = measure(name, task, arguments)
@@ -228,6 +229,8 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
         if (tuning := options.pop("tuning", None)) is not None:
             mirror = task.mirror and task.metric == "accuracy"
             options["tuning"] = Tuning(seen=arguments.tuned, mirror=mirror, seed=arguments.seed, **tuning)
+            if not tuning:
+                options["checkpoint"] = OUT / f"{name}-{method.replace(', ', '-')}.checkpoint"
             options["tune"] = dict(pool)
             if task.metric == "accuracy":
                 options["tune"]["labels"] = task.targets[chosen[500:]]

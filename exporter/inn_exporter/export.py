@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any, Callable
 
 from inn_runtime import Bundle, UsageError
@@ -126,6 +127,8 @@ def export(
     UsageError : the model, the data or an argument is not usable; nothing is written
     """
     _check_arguments(quadrature, order, sizes, effort, storage, optimise, limit)
+    if not (folder := Path(output).absolute().parent).is_dir():  # said now rather than after hours
+        raise UsageError(f"{os.fspath(output)}: cannot write there: no folder {folder}")
     if tune is not None and quadrature not in ("calibrated", "trapezoid"):
         raise UsageError(f"tune: expected calibrated or trapezoid quadrature, found {quadrature}")
     if tuning is not None and tuning.partitions and quadrature != "trapezoid":

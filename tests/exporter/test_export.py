@@ -305,3 +305,8 @@ def test_unsupported_nodes_are_listed_a_line_each(tmp_path: Path, capsys: pytest
     first, *others = capsys.readouterr().err.splitlines()
     assert "2 nodes cannot be imported" in first
     assert [line.split(":")[0].strip() for line in others] == ["my Sin", "my Cos"]
+
+
+def test_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none/a\.inn: cannot write there: no folder .*none"):
+        export("none.onnx", tmp_path / "none" / "a.inn", {})
