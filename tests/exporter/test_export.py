@@ -308,5 +308,5 @@ def test_unsupported_nodes_are_listed_a_line_each(tmp_path: Path, capsys: pytest
 
 
 def test_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none/a\.inn: cannot write there: no folder .*none"):
-        export("none.onnx", tmp_path / "none" / "a.inn", {})
+    with pytest.raises(inn.UsageError, match=r"none/a\.inn: cannot write there: no folder .*none"):
+        inn_exporter.export("none.onnx", tmp_path / "none" / "a.inn", {})
