@@ -48,8 +48,7 @@ class Case:
 
     def value(self, judged: np.ndarray) -> float:
         """The metric."""
-        mean = float(judged.mean())
-        return mean if self.metric == "accuracy" else -10 * float(np.log10(mean))
+        return value_of(self.metric, judged)
 
     def standard_error(self, judged: np.ndarray, reference: np.ndarray) -> float:
         """Of the difference of two values, over pairs of images."""
@@ -57,6 +56,12 @@ class Case:
             return float((judged - reference).std() / np.sqrt(len(judged)))
         relative = judged / judged.mean() - reference / reference.mean()
         return float(10 / np.log(10) * relative.std() / np.sqrt(len(judged)))
+
+
+def value_of(metric: str, judged: np.ndarray) -> float:
+    """Accuracy or PSNR, from what a case's ``judge`` says of each image."""
+    mean = float(judged.mean())
+    return mean if metric == "accuracy" else -10 * float(np.log10(mean))
 
 
 def fashion(seed: int) -> Case:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import efficientnet_lite0
@@ -80,7 +81,7 @@ def _written(write: Callable[[Path], None], name: str) -> ModelProto:
 
 SOURCES: dict[str, Callable[[int], ModelProto]] = {
     **{
-        name: lambda seed, name=name: light(name, seed)  # type: ignore[misc]
+        name: partial(light, name)
         for name in (
             "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet",
             "squeezenet", "vgg19", "zfnet512",

@@ -23,6 +23,7 @@ import inn_exporter
 import numpy as np
 import onnx
 import waifu2x
+from cases import value_of
 from demo import MODEL, scores
 from inn_exporter.integral import Tuning
 from inn_runtime.axes import round_width
@@ -79,8 +80,7 @@ class Task:
     mirror: bool
 
     def value(self, judged: np.ndarray) -> float:
-        mean = float(judged.mean())
-        return mean if self.metric == "accuracy" else -10 * float(np.log10(mean))
+        return value_of(self.metric, judged)
 
     def shown(self, judged: np.ndarray) -> str:
         return f"{self.value(judged) * (100 if self.metric == 'accuracy' else 1):.2f}"

@@ -36,12 +36,3 @@ def tensor(array: np.ndarray) -> Any:
     array = np.ascontiguousarray(array)
     package = mindspore()
     return package.from_numpy(array) if array.flags.writeable else package.Tensor(array)
-
-
-def is_first() -> bool:
-    """Whether this process is the only one, or the first of several under `msrun`: the one that writes."""
-    if int(os.environ.get("MS_WORKER_NUM", "1")) == 1:
-        return True
-    from mindspore.communication import GlobalComm, get_rank
-
-    return not GlobalComm.INITED or get_rank() == 0

@@ -65,6 +65,15 @@ class CalibratedSize:
 
         return Discretisation(axes, self.widths, table, self.grids)
 
+    def sample(self, graph: Graph, channels: Channels, axes: Sequence[Axis]) -> None:
+        """Work all constants out anew, from the graph's control grids and what is stored for this size."""
+        discretisation = self.discretisation(axes)
+        for name, values in graph.constants.items():
+            if name in self.changed:
+                self.constants[name] = self.changed[name].read()
+            else:
+                self.constants[name] = resize(values, channels.dims[name], discretisation)
+
 
 class Calibration:
     """One calibration of a network at several sizes.

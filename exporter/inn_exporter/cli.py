@@ -18,7 +18,6 @@ def export_command(subparsers: Any) -> None:
     """Add `inn export`."""
     help_text = "export a trained ONNX network as a bundle"
     parser = subparsers.add_parser("export", help=help_text, description=help_text)
-    parser.add_argument("model", type=Path, help="the ONNX file")
     parser.add_argument(
         "--calibrate",
         type=Path,
@@ -39,7 +38,6 @@ def tune_command(subparsers: Any) -> None:
     """Add `inn tune`."""
     help_text = "tune a trained ONNX network so that all sizes work, and export it as a bundle"
     parser = subparsers.add_parser("tune", help=help_text, description=help_text)
-    parser.add_argument("model", type=Path, help="the ONNX file")
     parser.add_argument(
         "--train",
         dest="tune",
@@ -55,6 +53,7 @@ def tune_command(subparsers: Any) -> None:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="the ONNX file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .inn file to write")
     parser.add_argument(
         "--evaluate", type=Path, metavar="LABELLED.npz", help="images and 'labels' that measure the curve"

@@ -241,11 +241,7 @@ class _Student:
 
     def loss(self, inputs: Sequence[Any], targets: Sequence[Any]) -> Any:
         """How far the outputs are from the original's."""
-        values: dict[str, Any] = dict(zip(self._graph.inputs, inputs))
-        for node in self._graph.nodes:
-            constants = {n: self._constant(n) for n in node.inputs if n and n not in values}
-            values[node.output] = forward.run_tensors(node, values, constants)
-        return divergence([values[name] for name in self._graph.outputs], targets)
+        return divergence(forward.outputs(self._graph, inputs, self._constant), targets)
 
     def batch(
         self, images: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray], chosen: slice | np.ndarray
@@ -284,12 +280,7 @@ class _Student:
         for name, constant in self._constants.items():
             values = constant.parameter.asnumpy()
             size.changed[name] = store_like(values, self._size.changed[name], finer=finer)
-        discretisation = size.discretisation(self._axes)
-        for name, values in self._graph.constants.items():
-            if name in size.changed:
-                size.constants[name] = size.changed[name].read()
-            else:
-                size.constants[name] = resize(values, self._channels.dims[name], discretisation)
+        size.sample(self._graph, self._channels, self._axes)
         return size
 
 

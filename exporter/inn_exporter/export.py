@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .assemble import PRESETS, assemble, round_constants
-from .backend import is_first
 from .calibrate import CalibratedSize, Calibration
 from .data import FEWEST_IMAGES, Samples, Source, by_input, concerns, load_samples
 from .distill import distill
@@ -29,6 +28,7 @@ from .forecast import estimate, forecast
 from .graph import Graph
 from .importers import import_onnx
 from .integral.options import Tuning
+from .integral.parallel import is_first
 from .lowering import Lowering
 from .measure import measure
 from .nodes import ORDERS, axis_for, order_channels

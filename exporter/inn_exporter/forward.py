@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,15 @@ def run(
                     values.pop(name, None)
         parts.append({name: values[name].asnumpy() for name in graph.outputs})
     return {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}
+
+
+def outputs(graph: Graph, inputs: Sequence[Any], constant: Callable[[str], Any]) -> list[Any]:
+    """The network's outputs for one batch of tensors, through which gradients flow to the constants."""
+    values = dict(zip(graph.inputs, inputs))
+    for node in graph.nodes:
+        constants = {name: constant(name) for name in graph.constant_inputs(node)}
+        values[node.output] = run_tensors(node, values, constants)
+    return [values[name] for name in graph.outputs]
 
 
 def run_tensors(node: Node, values: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:

@@ -110,7 +110,7 @@ def _mixes(node: Node, tensors: Sequence[Sequence[Dimension]], group: int) -> bo
     if None in axes:
         return False
     if operator(node).linear:
-        return not node.depthwise and node.op != "GroupedConv"
+        return not node.depthwise
     # An operand that is broadcast along the channels is the same for all of them, and mixed for none.
     return operator(node).mixes and all(found == [1] for found in axes)
 

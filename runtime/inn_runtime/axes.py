@@ -100,9 +100,14 @@ def sampling_taps(axis: Axis, at: At) -> Taps:
 
 def sampling_matrix(axis: Axis, at: At) -> Matrix:
     """S, (n, N): control grid to samples."""
-    points, factors = sampling_taps(axis, at)
-    matrix = np.zeros((points.shape[1], axis.size))
-    np.add.at(matrix, (np.arange(len(matrix)), points), factors)
+    return np.ascontiguousarray(dense(sampling_taps(axis, at), axis.size).T)
+
+
+def dense(taps: Taps, size: int) -> Matrix:
+    """Taps as a matrix (N, n), N being ``size``."""
+    points, factors = taps
+    matrix = np.zeros((size, points.shape[1]))
+    np.add.at(matrix, (points, np.arange(matrix.shape[1])), factors)
     return matrix
 
 
@@ -132,10 +137,7 @@ def prior_taps(axis: Axis, at: At) -> Taps:
 
 def prior(axis: Axis, at: At) -> Matrix:
     """B0, (N, n)."""
-    points, factors = prior_taps(axis, at)
-    matrix = np.zeros((axis.size, points.shape[1]))
-    np.add.at(matrix, (points, np.arange(matrix.shape[1])), factors)
-    return matrix
+    return dense(prior_taps(axis, at), axis.size)
 
 
 def round_width(size: float, full: int, align: int) -> int:

@@ -63,10 +63,16 @@ def export_network(tmp_path: Path) -> Callable[..., Bundle]:
 
 
 @pytest.fixture(scope="session")
-def train() -> np.ndarray:
-    """320 images of Fashion-MNIST's training set, (320, 1, 28, 28)."""
+def fashion() -> tuple[np.ndarray, np.ndarray]:
+    """Fashion-MNIST's training images, (60000, 1, 28, 28), and labels."""
     try:
-        found, _ = fashion_mnist.load("train")
+        return fashion_mnist.load("train")
     except FileNotFoundError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def train(fashion: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """320 images of Fashion-MNIST's training set, (320, 1, 28, 28)."""
+    found, _ = fashion
     return found[np.sort(np.random.default_rng(0).permutation(len(found))[:320])]

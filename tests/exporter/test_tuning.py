@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fashion_mnist
 import inn_runtime as inn
 import numpy as np
 import pytest
@@ -47,12 +46,9 @@ SIZES = (0.3, 0.6)
 
 
 @pytest.fixture(scope="module")
-def labelled() -> Samples:
+def labelled(fashion: tuple[np.ndarray, np.ndarray]) -> Samples:
     """1,000 labelled images of Fashion-MNIST, at half resolution."""
-    try:
-        images, labels = fashion_mnist.load("train")
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
+    images, labels = fashion
     return Samples({"x": np.ascontiguousarray(images[:1000, :, ::2, ::2])}, labels[:1000])
 
 
@@ -240,7 +236,7 @@ def test_partitions_are_tuned_alone_and_stored(labelled: Samples, tmp_path: Path
         np.testing.assert_array_equal(after.tensor(key), before.tensor(key))
 
 
-class _Net(mindspore().nn.Cell):  # type: ignore[misc,name-defined]
+class _Net(mindspore().nn.Cell):
     def __init__(self) -> None:
         super().__init__()
         first, second = ContinuousAxis(8), ContinuousAxis(12)
@@ -282,7 +278,7 @@ def test_what_is_no_cell_is_refused() -> None:
     with pytest.raises(UsageError, match="an input for each argument"):
         from_cell(_Net())
 
-    class Branching(mindspore().nn.Cell):  # type: ignore[misc,name-defined]
+    class Branching(mindspore().nn.Cell):
         def construct(self, x: Any) -> Any:
             return sorted(x)
 

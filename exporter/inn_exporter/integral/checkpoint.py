@@ -50,7 +50,7 @@ class Checkpoint:
         try:
             with safe_open(self.path, "np") as file:
                 record = json.loads((file.metadata() or {})[KEY])
-                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise UsageError(f"{self.path}: not a tuning checkpoint ({error})") from None
         for name, expected in self._identity.items():

@@ -56,19 +56,34 @@ def _he_normal(random: np.random.Generator, shape: Sequence[int], fan: int) -> n
 class _IntegralLayer(_Cell):
     """Control grid W and bias b of a layer."""
 
+    input_dimension, output_dimension = 1, 0
+    """Of W."""
+
     def __init__(
-        self, shape: Sequence[int], fan: int, outputs: int, has_bias: bool, seed: int | None
+        self,
+        inputs: AxisLike,
+        outputs: AxisLike,
+        shape: Sequence[int],
+        fan: int,
+        has_bias: bool,
+        seed: int | None,
     ) -> None:
         super().__init__()
+        self.inputs, self.outputs = inputs, outputs
         random = np.random.default_rng(seed)
         parameter = mindspore().Parameter
         self.weight = parameter(tensor(_he_normal(random, shape, fan)), name="weight")
         self.has_bias = has_bias
         if has_bias:
-            self.bias = parameter(tensor(np.zeros(outputs, np.float32)), name="bias")
+            self.bias = parameter(tensor(np.zeros(_length(outputs), np.float32)), name="bias")
 
-    def _with_bias(self, y: Any, axis: AxisLike) -> Any:
-        return ops().bias_add(y, _sampled(self.bias, 0, axis)) if self.has_bias else y
+    def sampled_weight(self) -> Any:
+        """W' = S · W · B, with W's dimensions."""
+        weight = _sampled(self.weight, self.output_dimension, self.outputs)
+        return _integrated(weight, self.input_dimension, self.inputs)
+
+    def _with_bias(self, y: Any) -> Any:
+        return ops().bias_add(y, _sampled(self.bias, 0, self.outputs)) if self.has_bias else y
 
     def discrete(self) -> Any:
         """MindSpore's own layer, with copies of the parameters."""
@@ -109,10 +124,8 @@ class IntegralConv2d(_IntegralLayer):
             raise ValueError("a depthwise convolution's inputs and outputs are one axis")
         size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         width = 1 if depthwise else _length(inputs)
-        super().__init__(
-            (_length(outputs), width, *size), width * math.prod(size), _length(outputs), has_bias, seed
-        )
-        self.inputs, self.outputs = inputs, outputs
+        shape = (_length(outputs), width, *size)
+        super().__init__(inputs, outputs, shape, width * math.prod(size), has_bias, seed)
         self.depthwise = depthwise
         self.options = {"pad_mode": "pad", "pad": padding, "stride": stride, "dilation": dilation}
         self.kernel_size = size
@@ -137,7 +150,7 @@ class IntegralConv2d(_IntegralLayer):
 
     def construct(self, x: Any) -> Any:
         """(images, I', h, w) to (images, O', h', w')."""
-        return self._with_bias(self.convolve(x, self.sampled_weight()), self.outputs)
+        return self._with_bias(self.convolve(x, self.sampled_weight()))
 
 
 class IntegralConv1d(_IntegralLayer):
@@ -155,10 +168,8 @@ class IntegralConv1d(_IntegralLayer):
         seed: int | None = None,
     ) -> None:
         length = _length(inputs)
-        super().__init__(
-            (_length(outputs), length, kernel_size), length * kernel_size, _length(outputs), has_bias, seed
-        )
-        self.inputs, self.outputs = inputs, outputs
+        shape = (_length(outputs), length, kernel_size)
+        super().__init__(inputs, outputs, shape, length * kernel_size, has_bias, seed)
         self.kernel_size = kernel_size
         self.options = {
             "pad_mode": "pad",
@@ -180,21 +191,19 @@ class IntegralConv1d(_IntegralLayer):
             has_bias=self.has_bias,
         )
 
-    def sampled_weight(self) -> Any:
-        """W' = S · W · B, (O', I', k)."""
-        return _integrated(_sampled(self.weight, 0, self.outputs), 1, self.inputs)
-
     def construct(self, x: Any) -> Any:
         """(images, I', l) to (images, O', l')."""
         weight = ops().expand_dims(self.sampled_weight(), 2)
         y = ops().Conv2D(weight.shape[0], (1, self.kernel_size), **self.options)(
             ops().expand_dims(x, 2), weight
         )
-        return ops().squeeze(self._with_bias(y, self.outputs), 2)
+        return ops().squeeze(self._with_bias(y), 2)
 
 
 class IntegralConv2dTranspose(_IntegralLayer):
     """Transposed 2-D convolution, (images, I, h, w) to (images, O, h', w'); W is (I, O, kh, kw)."""
+
+    input_dimension, output_dimension = 0, 1
 
     def __init__(
         self,
@@ -208,8 +217,8 @@ class IntegralConv2dTranspose(_IntegralLayer):
     ) -> None:
         size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         fan = max(1, _length(inputs) * math.prod(size) // stride**2)
-        super().__init__((_length(inputs), _length(outputs), *size), fan, _length(outputs), has_bias, seed)
-        self.inputs, self.outputs = inputs, outputs
+        shape = (_length(inputs), _length(outputs), *size)
+        super().__init__(inputs, outputs, shape, fan, has_bias, seed)
         self.kernel_size, self.stride, self.padding = size, stride, padding
 
     def _layer(self, nn: Any) -> Any:
@@ -221,10 +230,6 @@ class IntegralConv2dTranspose(_IntegralLayer):
             padding=self.padding,
             has_bias=self.has_bias,
         )
-
-    def sampled_weight(self) -> Any:
-        """W' = S · W · B, (I', O', kh, kw)."""
-        return _integrated(_sampled(self.weight, 1, self.outputs), 0, self.inputs)
 
     def construct(self, x: Any) -> Any:
         """(images, I', h, w) to (images, O', h', w')."""
@@ -238,7 +243,7 @@ class IntegralConv2dTranspose(_IntegralLayer):
             weight.shape[0], self.kernel_size, pad_mode="pad", pad=self.padding, stride=self.stride
         )
         y = transposed(x, weight, (x.shape[0], weight.shape[1], *extent))
-        return self._with_bias(y, self.outputs)
+        return self._with_bias(y)
 
 
 class IntegralDense(_IntegralLayer):
@@ -248,20 +253,15 @@ class IntegralDense(_IntegralLayer):
         self, inputs: AxisLike, outputs: AxisLike, has_bias: bool = True, seed: int | None = None
     ) -> None:
         shape = (_length(outputs), _length(inputs))
-        super().__init__(shape, shape[1], shape[0], has_bias, seed)
-        self.inputs, self.outputs = inputs, outputs
+        super().__init__(inputs, outputs, shape, shape[1], has_bias, seed)
 
     def _layer(self, nn: Any) -> Any:
         outputs, inputs = self.weight.shape
         return nn.Dense(inputs, outputs, has_bias=self.has_bias)
 
-    def sampled_weight(self) -> Any:
-        """W' = S · W · B, (O', I')."""
-        return _integrated(_sampled(self.weight, 0, self.outputs), 1, self.inputs)
-
     def construct(self, x: Any) -> Any:
         """(images, I') to (images, O')."""
-        return self._with_bias(ops().matmul(x, self.sampled_weight().T), self.outputs)
+        return self._with_bias(ops().matmul(x, self.sampled_weight().T))
 
 
 class IntegralBatchNorm2d(_Cell):

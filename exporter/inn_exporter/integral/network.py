@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from inn_runtime.resample import Discretisation
 
 from ..backend import mindspore, tensor
-from ..forward import run_tensors
+from ..forward import outputs
 from ..graph import Graph
 from ..structure import Channels
 from .sampling import Sampling
@@ -43,7 +42,7 @@ class IntegralNetwork(_Cell):
     def outputs(
         self,
         inputs: Sequence[Any],
-        size: Discretisation | Sampling | None = None,
+        sampling: Sampling | None = None,
         replaced: Mapping[str, Any] | None = None,
     ) -> list[Any]:
         """The network's outputs at a size (full: None), each (images, …).
@@ -53,9 +52,7 @@ class IntegralNetwork(_Cell):
         inputs : tensors in the network's order
         replaced : constant → tensor that is used as it is instead of the sampled grid
         """
-        sampling = Sampling(size) if isinstance(size, Discretisation) else size
         replaced = replaced or {}
-        values = dict(zip(self._graph.inputs, inputs))
 
         def constant(name: str) -> Any:
             if name in replaced:
@@ -63,10 +60,7 @@ class IntegralNetwork(_Cell):
             grid = self.grids[name]
             return grid if sampling is None else sampling.weight(grid, self._channels.dims[name])
 
-        for node in self._graph.nodes:
-            constants = {name: constant(name) for name in node.inputs if name in self.grids}
-            values[node.output] = run_tensors(node, values, constants)
-        return [values[name] for name in self._graph.outputs]
+        return outputs(self._graph, inputs, constant)
 
     def construct(self, *inputs: Any) -> tuple[Any, ...]:
         """The outputs at full size."""

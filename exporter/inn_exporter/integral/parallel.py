@@ -14,7 +14,7 @@ class Group:
 
     def __init__(self) -> None:
         self.rank, self.size = 0, 1
-        if int(os.environ.get("MS_WORKER_NUM", "1")) > 1:
+        if _launched_together():
             from mindspore.communication import get_group_size, get_rank, init
 
             init()
@@ -26,3 +26,16 @@ class Group:
         if self.size == 1:
             return tuple(values)
         return tuple(self._sum(value) / self.size for value in values)
+
+
+def is_first() -> bool:
+    """Whether this process is the only one, or the first of several: the one that writes."""
+    if not _launched_together():
+        return True
+    from mindspore.communication import GlobalComm, get_rank
+
+    return not GlobalComm.INITED or get_rank() == 0
+
+
+def _launched_together() -> bool:
+    return int(os.environ.get("MS_WORKER_NUM", "1")) > 1

@@ -7,26 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, Union
 
 import numpy as np
-from inn_runtime.axes import Axis
+from inn_runtime.axes import Axis, dense
 from inn_runtime.manifest import Dimension, Segment
 from inn_runtime.resample import Discretisation, Operation
 
-from ..backend import ops, tensor
+from ..backend import mindspore, ops, tensor
 
 Matrix = Union[int, None, Any]
 """What happens to a segment: the first n are kept, nothing, or a product with a tensor (N, n)."""
 
 
-def dense(operation: Operation, size: int) -> Matrix:
+def as_matrix(operation: Operation, size: int) -> Matrix:
     """An operation of the runtime's as a tensor (N, n), where it is not simpler."""
     if operation is None or isinstance(operation, int):
         return operation
-    if isinstance(operation, tuple):
-        points, factors = operation
-        matrix = np.zeros((size, points.shape[1]))
-        np.add.at(matrix, (points, np.arange(points.shape[1])), factors)
-        operation = matrix.astype(np.float32)
-    return tensor(operation)
+    return tensor(dense(operation, size).astype(np.float32) if isinstance(operation, tuple) else operation)
 
 
 class Sampling:
@@ -63,7 +58,7 @@ class Sampling:
             return learned
         key = segment.group, segment.quadrature
         if key not in self._found:
-            self._found[key] = dense(self._discretisation.operation(segment), self._sizes[segment.group])
+            self._found[key] = as_matrix(self._discretisation.operation(segment), self._sizes[segment.group])
         return self._found[key]
 
 
@@ -128,10 +123,4 @@ def sampling_tensor(axis: Axis, positions: Any) -> Any:
         taps = ops().where(distances <= 1, near, ops().where(distances < 2, far, ops().zeros_like(far)))
     border = np.zeros((axis.size + 2, axis.size))
     border[np.arange(axis.size + 2), np.clip(np.arange(-1, axis.size + 1), 0, axis.size - 1)] = 1
-    return ops().cast(ops().matmul(taps, tensor(border)), _float32())
-
-
-def _float32() -> Any:
-    from ..backend import mindspore
-
-    return mindspore().float32
+    return ops().cast(ops().matmul(taps, tensor(border)), mindspore().float32)

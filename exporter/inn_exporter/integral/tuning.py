@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from inn_runtime import InnError, UsageError
 from inn_runtime.axes import Axis, round_width
-from inn_runtime.resample import Discretisation, resize
+from inn_runtime.resample import Discretisation
 
 from .. import forward
 from ..assemble import round_constants
@@ -291,13 +291,6 @@ class _Run:
     def write_back(self, tuned: Graph, sizes: Mapping[float, CalibratedSize]) -> None:
         """Give calibrated sizes their tuned biases, and constants that follow from tuned grids."""
         for (_, calibrated), size in zip(sorted(sizes.items()), self._sizes):
-            discretisation = calibrated.discretisation(self._axes)
             for name, parameter in size.own.items():
                 calibrated.changed[name] = store_like(parameter.asnumpy(), calibrated.changed[name])
-            for name, values in tuned.constants.items():
-                stored = calibrated.changed.get(name)
-                calibrated.constants[name] = (
-                    stored.read()
-                    if stored is not None
-                    else resize(values, self._channels.dims[name], discretisation)
-                )
+            calibrated.sample(tuned, self._channels, self._axes)

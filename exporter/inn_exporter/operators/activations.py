@@ -207,14 +207,16 @@ class Softmax(Operator):
         lowering.emit("Softmax", node, [lowering.variable(node.inputs[0])], axis=[axis])
 
 
-@imports("Relu")
-def _relu(node: OnnxNode) -> Node:
-    return node.canonical("Relu", [node.input(0)])
+def _import_as_is(op: str) -> None:
+    """Functions of one input, without attributes."""
+
+    @imports(op)
+    def same(node: OnnxNode) -> Node:
+        return node.canonical(op, [node.input(0)])
 
 
-@imports("Sigmoid")
-def _sigmoid(node: OnnxNode) -> Node:
-    return node.canonical("Sigmoid", [node.input(0)])
+for _op in ("Relu", "Sigmoid", "Softplus", "Tanh", "HardSwish"):
+    _import_as_is(_op)
 
 
 @imports("LeakyRelu")
@@ -225,21 +227,6 @@ def _leaky_relu(node: OnnxNode) -> Node:
 @imports("Elu")
 def _elu(node: OnnxNode) -> Node:
     return node.canonical("Elu", [node.input(0)], alpha=node.number("alpha", 1.0))
-
-
-@imports("Softplus")
-def _softplus(node: OnnxNode) -> Node:
-    return node.canonical("Softplus", [node.input(0)])
-
-
-@imports("Tanh")
-def _tanh(node: OnnxNode) -> Node:
-    return node.canonical("Tanh", [node.input(0)])
-
-
-@imports("HardSwish")
-def _hard_swish(node: OnnxNode) -> Node:
-    return node.canonical("HardSwish", [node.input(0)])
 
 
 @imports("HardSigmoid")

@@ -92,15 +92,11 @@ class ChannelShuffle(Operator):
         count = node.attributes["groups"]
         channels = lowering.length(node.output, 1)
         each = tuple((coefficient // count, *groups) for coefficient, *groups in channels)
-        source = lowering.variable(node.inputs[0])
-        for step, shape in (("split", [count, each]), ("joined", [channels])):
-            sizes = lowering.integers(f"{node.name}.{step}", [-1, *extent, *shape])
-            if step == "split":
-                split = lowering.temporary(node, "blocks")
-                lowering.emit("Reshape", node, [source, sizes], output=split)
-                source = lowering.transpose(node, split, (0, 1, 2, 4, 3))
-            else:
-                lowering.emit("Reshape", node, [source, sizes])
+        split = lowering.integers(f"{node.name}.split", [-1, *extent, count, each])
+        joined = lowering.integers(f"{node.name}.joined", [-1, *extent, channels])
+        blocks = lowering.temporary(node, "blocks")
+        lowering.emit("Reshape", node, [lowering.variable(node.inputs[0]), split], output=blocks)
+        lowering.emit("Reshape", node, [lowering.transpose(node, blocks, (0, 1, 2, 4, 3)), joined])
 
 
 @imports("Flatten")
