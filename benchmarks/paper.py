@@ -20,6 +20,7 @@ from typing import Any
 
 import fashion_mnist
 import inn_exporter
+import inn_runtime
 import numpy as np
 import onnx
 import waifu2x
@@ -52,12 +53,14 @@ METHODS: dict[str, dict[str, Any]] = {
     "inn-from-scratch": {**TRAPEZOID, "order": "given"},
     "inn, tuned": {**TRAPEZOID, "tuning": {}},
     "tuned": {"tuning": {}},
+    "tuned+calibrated": {"after": "tuned", "effort": "refit"},
+    "distilled, labels": {"effort": "distill", "tuning": {}},
     "partitions": {**TRAPEZOID, "tuning": {"partitions": True}},
     "partitions, unordered": {**TRAPEZOID, "order": "given", "tuning": {"partitions": True}},
     "alone": {},
 }
-DEFAULT_METHODS = {"resnet20": ("tuned", "alone")}
-"""Those of other networks are all but partitions and networks trained alone."""
+USUAL = ("l1", "l1+bn", "inn", "calibrated", "refit", "inn-from-scratch", "inn, tuned", "tuned")
+USUAL_OF = {"resnet20": ("tuned", "tuned+calibrated", "distilled, labels", "alone")}
 
 
 @dataclass(frozen=True)
@@ -212,8 +215,7 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
         Results("fashion-resnet20" if name == "resnet20" else f"paper-{name}", arguments.seed),
         [],
     )
-    usual = [m for m in METHODS if m != "alone" and "partitions" not in m]
-    methods = arguments.methods or DEFAULT_METHODS.get(name, usual)
+    methods = arguments.methods or USUAL_OF.get(name, USUAL)
     calibrated = SIZES_OF.get(name, SIZES)
     chosen = np.random.default_rng(arguments.seed).permutation(len(task.train))
     held_out, pool = {"x": task.train[chosen[:500]]}, {"x": task.train[chosen[500:]]}
@@ -224,19 +226,22 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
             results.write(arguments.output, keep_others=True)
             continue
         scratch = method == "inn-from-scratch"
-        path = trained(name, task, arguments.seen, arguments.seed, scratch)
+        path: Path | onnx.ModelProto = trained(name, task, arguments.seen, arguments.seed, scratch)
+        if (before := options.pop("after", None)) is not None:
+            tuned = inn_runtime.open(_bundle(name, before))
+            path = onnx.load_from_string(inn_exporter.export_onnx(tuned, 1.0))
         start = time.perf_counter()
         if (tuning := options.pop("tuning", None)) is not None:
             mirror = task.mirror and task.metric == "accuracy"
             options["tuning"] = Tuning(seen=arguments.tuned, mirror=mirror, seed=arguments.seed, **tuning)
-            if not tuning:
+            if not tuning and options.get("effort") != "distill":
                 options["checkpoint"] = OUT / f"{name}-{method.replace(', ', '-')}.checkpoint"
             options["tune"] = dict(pool)
             if task.metric == "accuracy":
                 options["tune"]["labels"] = task.targets[chosen[500:]]
         bundle = inn_exporter.export(
             path,
-            OUT / f"{name}-{method.replace(', ', '-')}.inn",
+            _bundle(name, method),
             pool,
             evaluate=held_out,
             sizes=calibrated,
@@ -266,6 +271,10 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
         results.write(arguments.output, keep_others=True)
     columns = 3 + len(calibrated)
     return [row + [""] * (columns - len(row)) for row in table]
+
+
+def _bundle(name: str, method: str) -> Path:
+    return OUT / f"{name}-{method.replace(', ', '-')}.inn"
 
 
 def _alone(name: str, task: Task, arguments: argparse.Namespace, results: Results) -> list[str]:

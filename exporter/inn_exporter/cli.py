@@ -29,7 +29,8 @@ def export_command(subparsers: Any) -> None:
         "--tune",
         type=Path,
         metavar="TRAIN.npz",
-        help="then train all sizes together on these images, with 'labels' or toward the original's outputs",
+        help="then train all sizes together (with --effort distill each for itself) on these images, with "
+        "'labels' or toward the original's outputs",
     )
     _export_arguments(parser)
 

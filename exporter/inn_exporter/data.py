@@ -49,6 +49,11 @@ class Samples:
         labels = None if self.labels is None else self.labels[indices]
         return Samples({name: array[indices] for name, array in self.inputs.items()}, labels)
 
+    def with_mirror_images(self) -> Samples:
+        """Twice as many: these, and all of them turned left to right."""
+        inputs = {n: np.concatenate([a, a[..., ::-1]]) for n, a in self.inputs.items()}
+        return Samples(inputs, None if self.labels is None else np.tile(self.labels, 2))
+
     def split(self, count: int, seed: int) -> tuple[Samples, Samples]:
         """``count`` samples drawn at random, and the rest, all in their order."""
         chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
@@ -104,6 +109,15 @@ def load_samples(
                 f"{label}: 'labels': expected {count} integers, found {labels.dtype} {labels.shape}"
             )
     return Samples(inputs, labels)
+
+
+def check_labels(graph: Graph, labels: np.ndarray) -> None:
+    """Raise a `UsageError` unless labels fit a network's only output, (batch, classes)."""
+    shapes = [graph.shapes[name] for name in graph.outputs]
+    if len(shapes) != 1 or len(shapes[0]) != 2:
+        raise UsageError(f"labels: expected a network with one output (batch, classes), found {shapes}")
+    if labels.min() < 0 or labels.max() >= shapes[0][1]:
+        raise UsageError(f"labels: expected 0 to {shapes[0][1] - 1}, found {labels.min()} to {labels.max()}")
 
 
 def concerns(samples: Samples, graph: Graph, channels: Channels) -> list[str]:

@@ -1,4 +1,4 @@
-"""Label-free distillation: a resized network learns the original's outputs on unlabelled images.
+"""Distillation: a resized network learns the original's outputs on images, and their labels if there are any.
 
 What calibration stored for a size is learned on: refitted kernels, else the quadratures B, W' = S W B
 with W frozen, so that the control grids, and with them the full size, stay as they are and a size costs no
@@ -23,8 +23,9 @@ from inn_runtime.resample import Discretisation, resize
 from . import forward
 from .backend import mindspore, tensor
 from .calibrate import ROUNDING, CalibratedSize
+from .data import Samples, check_labels
 from .graph import Graph, Node
-from .integral.losses import divergence
+from .integral.losses import LABEL_WEIGHT, cross_entropy, divergence
 from .integral.sampling import along
 from .operators import operator
 from .statistics import channel_rows, sampled_patches
@@ -50,7 +51,7 @@ def distill(
     channels: Channels,
     axes: Sequence[Axis],
     sizes: Mapping[float, CalibratedSize],
-    images: Mapping[str, np.ndarray],
+    samples: Samples,
     seen: int,
     seed: int,
     progress: Callable[[float], None] = lambda done: None,
@@ -61,23 +62,27 @@ def distill(
     ----------
     graph : the original network, with its constants as they will be stored
     sizes : calibrated
-    images : unlabelled inputs, keyed by input name
+    samples : images, with labels or without
     seen : how many images to learn from, with repetition, all sizes together, see `shares`
     progress : called with the share of the work done
+
+    Raises
+    ------
+    UsageError : labels do not fit the network
     """
-    targets = forward.run(graph, images)
+    lessons = _lessons(graph, samples)
+    judged = [array[:JUDGED] for array in lessons]
     done = 0.0
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
-        student = _Student(graph, channels, axes, calibrated, images)
+        student = _Student(graph, channels, axes, calibrated, samples.inputs)
         steps = max(1, round(seen * share) // BATCH)
-        judged, expected = ({name: a[:JUDGED] for name, a in arrays.items()} for arrays in (images, targets))
-        before = student.error(judged, expected, calibrated.constants)
-        for step in _train(student, graph, images, targets, steps, seed):
+        before = student.error(judged, calibrated.constants)
+        for step in _train(student, lessons, steps, seed):
             progress(done + share * (step + 1) / steps)
-        learned = student.error(judged, expected)
+        learned = student.error(judged)
         for finer in range(len(COARSE_BITS)):
             found = student.stored(finer)
-            rounded = student.error(judged, expected, found.constants)
+            rounded = student.error(judged, found.constants)
             if rounded <= (1 + ROUNDING) * learned:
                 break
         if rounded < before:  # a short run may end worse than it began
@@ -91,26 +96,36 @@ def shares(sizes: Sequence[float]) -> list[float]:
     return [share / sum(missing) for share in missing]
 
 
-def _train(
-    student: _Student,
-    graph: Graph,
-    images: Mapping[str, np.ndarray],
-    targets: Mapping[str, np.ndarray],
-    steps: int,
-    seed: int,
-) -> Iterator[int]:
+def _lessons(graph: Graph, samples: Samples) -> list[np.ndarray]:
+    """One array per input, one per output of the original, and the labels if there are any."""
+    outputs = forward.run(graph, samples.inputs)
+    lessons = [samples.inputs[name] for name in graph.inputs] + [outputs[name] for name in graph.outputs]
+    if samples.labels is not None:
+        check_labels(graph, samples.labels)
+        lessons.append(samples.labels.astype(np.int32))
+    return lessons
+
+
+def _loss(outputs: Sequence[Any], expected: Sequence[Any]) -> Any:
+    """How far outputs are from the original's and, where labels follow these, from them."""
+    loss = divergence(outputs, expected[: len(outputs)])
+    if len(expected) > len(outputs):
+        loss = loss + LABEL_WEIGHT * cross_entropy(outputs[0], expected[-1])
+    return loss
+
+
+def _train(student: _Student, lessons: Sequence[np.ndarray], steps: int, seed: int) -> Iterator[int]:
     """Adam with a cosine rate over shuffled batches; yields each step's number after it."""
     rates = [RATE * 0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
     parameters = [learned.parameter for learned in student.learned]
     gradient = mindspore().value_and_grad(student.loss, None, parameters)
     random = np.random.default_rng(seed)
-    count = len(next(iter(images.values())))
     order = np.empty(0, np.int64)
     for step in range(steps):
         while len(order) < BATCH:
-            order = np.concatenate([order, random.permutation(count)])
+            order = np.concatenate([order, random.permutation(len(lessons[0]))])
         batch, order = order[:BATCH], order[BATCH:]
-        _, gradients = gradient(*student.batch(images, targets, batch))
+        _, gradients = gradient(*(tensor(array[batch]) for array in lessons))
         for learned, slope in zip(student.learned, gradients):
             learned.step(slope.asnumpy(), rates[step], step + 1)
         yield step
@@ -239,36 +254,22 @@ class _Student:
         start = prior(self._axes[segment.group], self._size.widths[segment.group])
         return tensor(start.astype(np.float32)) + self._tables[segment.quadrature].parameter
 
-    def loss(self, inputs: Sequence[Any], targets: Sequence[Any]) -> Any:
-        """How far the outputs are from the original's."""
-        return divergence(forward.outputs(self._graph, inputs, self._constant), targets)
-
-    def batch(
-        self, images: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray], chosen: slice | np.ndarray
-    ) -> tuple[list[Any], list[Any]]:
-        """Some images and their targets as tensors, in the network's order."""
-        return (
-            [tensor(images[name][chosen]) for name in self._graph.inputs],
-            [tensor(targets[name][chosen]) for name in self._graph.outputs],
-        )
+    def loss(self, *lesson: Any) -> Any:
+        """Of a batch of lessons, as tensors."""
+        count = len(self._graph.inputs)
+        return _loss(forward.outputs(self._graph, lesson[:count], self._constant), lesson[count:])
 
     def error(
-        self,
-        images: Mapping[str, np.ndarray],
-        targets: Mapping[str, np.ndarray],
-        constants: Mapping[str, np.ndarray] | None = None,
+        self, lessons: Sequence[np.ndarray], constants: Mapping[str, np.ndarray] | None = None
     ) -> float:
-        """The loss over some images, as learned or with ``constants``."""
-        count = len(next(iter(images.values())))
-        parts = [slice(first, first + BATCH) for first in range(0, count, BATCH)]
+        """The loss over some lessons, as learned or with ``constants``."""
+        inputs, count = self._graph.inputs, len(lessons[0])
         if constants is None:
-            losses = [self.loss(*self.batch(images, targets, part)).asnumpy() for part in parts]
-        else:
-            found = forward.run(self._graph, images, constants)
-            outputs = [self.batch(images, found, part)[1] for part in parts]
-            wanted = [self.batch(images, targets, part)[1] for part in parts]
-            losses = [divergence(*pair).asnumpy() for pair in zip(outputs, wanted)]
-        return float(np.mean(losses))
+            parts = [[tensor(array[i : i + BATCH]) for array in lessons] for i in range(0, count, BATCH)]
+            return float(np.mean([self.loss(*part).asnumpy() for part in parts]))
+        found = forward.run(self._graph, dict(zip(inputs, lessons)), constants)
+        outputs = [tensor(found[name]) for name in self._graph.outputs]
+        return float(_loss(outputs, [tensor(array) for array in lessons[len(inputs) :]]).asnumpy())
 
     def stored(self, finer: int) -> CalibratedSize:
         """The size with what was learned, rounded as it will be stored: with the bits that the calibrated

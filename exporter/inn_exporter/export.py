@@ -104,8 +104,9 @@ def export(
         time that a forward pass takes, so that its result depends on the machine
     tune : images, with labels or without, on which the control grids themselves are trained before they are
         stored (`inn_exporter.integral.tune`): through the calibrated quadratures of all sizes together,
-        instead of refitting or distilling sizes, or by random sizes for ``trapezoid``
-    tuning : how; its defaults, with the export's seed
+        instead of refitting sizes, or by random sizes for ``trapezoid``. With effort ``distill`` the control
+        grids, and so the full size, stay as they are: the sizes learn from these images, labels included
+    tuning : how; its defaults, with the export's seed. Only ``seen`` and ``mirror`` concern ``distill``
     checkpoint : file from which interrupted tuning goes on
     storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data have 4 to 8 bits
         beside all but float32
@@ -133,8 +134,10 @@ def export(
         raise UsageError(f"tune: expected calibrated or trapezoid quadrature, found {quadrature}")
     if tuning is not None and tuning.partitions and quadrature != "trapezoid":
         raise UsageError(f"tuning: partitions need trapezoid quadrature, found {quadrature}")
-    if tune is not None and effort == "distill":
-        raise UsageError("tune: tunes all sizes together; leave effort distill out")
+    if effort == "distill" and quadrature != "calibrated":
+        raise UsageError(f"effort: distill needs calibrated quadrature, found {quadrature}")
+    if effort == "distill" and checkpoint is not None:
+        raise UsageError("checkpoint: distillation cannot be taken up again")
     if align is None:
         align = OBJECTIVES[optimise]
     for name, value, least in (
@@ -152,6 +155,11 @@ def export(
     held_out = None if evaluate is None else load_samples(evaluate, graph, 1, preprocessing)
     material = None if tune is None else load_samples(tune, graph, 1, preprocessing)
     tuning = tuning or Tuning(seed=seed)
+    lessons = None
+    if effort == "distill" and material is not None:
+        lessons, material, distill_images = material, None, tuning.seen
+        if tuning.mirror:
+            lessons = lessons.with_mirror_images()
     channels = analyse(graph, lambda name: any(fnmatch(name, pattern) for pattern in keep))
     if not channels.groups:
         raise UsageError(f"{graph.name}: no channel group can be resized")
@@ -205,7 +213,7 @@ def export(
                 update,
             )
         found = {
-            size: CalibratedSize(chosen, refit=effort != "fast" and tune is None and size <= refit_up_to)
+            size: CalibratedSize(chosen, refit=effort != "fast" and material is None and size <= refit_up_to)
             for size, chosen in widths.items()
         }
         if material is not None and tuning.partitions:
@@ -221,9 +229,9 @@ def export(
                 rounded, channels, axes, storage, seed=seed, rescale=quadrature == "rescaled"
             )
             solver.run(list(found.values()), calibration.inputs, bar("calibrating"))
-            if quadrature == "calibrated" and effort == "distill" and found and distill_images:
-                update = bar("distilling")
-                distill(rounded, channels, axes, found, pool.inputs, distill_images, seed, update)
+            if effort == "distill" and found and distill_images:
+                lessons = lessons or Samples(pool.inputs)
+                distill(rounded, channels, axes, found, lessons, distill_images, seed, bar("distilling"))
             if quadrature == "calibrated" and material is not None:
                 rounded = tuned(found, material)
                 lowered = Lowering(rounded, channels.dims).run()

@@ -9,11 +9,13 @@ import pytest
 from inn_exporter import forward
 from inn_exporter.assemble import round_constants
 from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.data import Samples
 from inn_exporter.distill import distill
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx
 from inn_exporter.nodes import axis_for, order_channels
 from inn_exporter.structure import analyse
+from inn_runtime import UsageError
 from inn_runtime.axes import round_width
 from inn_runtime.resample import Discretisation, resize
 from scipy.special import log_softmax, softmax
@@ -39,7 +41,7 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
         return -float(np.mean(np.sum(softmax(target / 2, 1) * log_softmax(output / 2, 1), 1)))
 
     calibrated = error()
-    distill(graph, channels, axes, {0.3: size}, inputs, seen=32 * 60, seed=0)
+    distill(graph, channels, axes, {0.3: size}, Samples(inputs), seen=32 * 60, seed=0)
     assert error() < calibrated
     for name, values in before.items():
         assert np.array_equal(graph.constants[name], values)
@@ -53,3 +55,37 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
         else:
             stored = resize(graph.constants[name], channels.dims[name], discretisation)
         assert np.array_equal(stored, values), name
+
+
+def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
+    graph = fold(import_onnx(MODEL))
+    channels = analyse(graph)
+    graph = round_constants(order_channels(graph, channels, "nested", {"x": train}), "float16")
+    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+    said = forward.run(graph, {"x": train})[graph.outputs[0]].argmax(1)
+    labels = (said + 1) % 10  # the original never says these
+
+    def mean_score(given: np.ndarray | None) -> float:
+        """Mean log-likelihood of the labels after a short distillation."""
+        size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=True)
+        Calibration(graph, channels, axes).run([size], {"x": train})
+        distill(graph, channels, axes, {0.3: size}, Samples({"x": train}, given), seen=32 * 20, seed=0)
+        output = forward.run(graph, {"x": train}, size.constants)[graph.outputs[0]]
+        return float(log_softmax(output, 1)[np.arange(len(labels)), labels].mean())
+
+    assert mean_score(labels) > mean_score(None) + 0.5
+
+
+def test_labels_must_fit_the_network(train: np.ndarray) -> None:
+    graph = fold(import_onnx(MODEL))
+    samples = Samples({"x": train}, np.full(len(train), 10))
+    with pytest.raises(UsageError, match="labels: expected 0 to 9, found 10 to 10"):
+        distill(graph, analyse(graph), [], {}, samples, seen=32, seed=0)
+
+
+def test_mirror_images_follow_the_images() -> None:
+    images = np.arange(12, dtype=np.float32).reshape(2, 1, 2, 3)
+    found = Samples({"x": images}, np.array([7, 8])).with_mirror_images()
+    assert found.inputs["x"][2:].tolist() == images[..., ::-1].tolist()
+    assert found.labels is not None
+    assert found.labels.tolist() == [7, 8, 7, 8]

@@ -8,6 +8,8 @@ from typing import Any
 from ..backend import ops
 
 TEMPERATURE = 2.0
+LABEL_WEIGHT = 0.3
+"""Of labels beside what the full size says, for smaller ones."""
 
 
 def divergence(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:

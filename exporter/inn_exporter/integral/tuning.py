@@ -27,21 +27,18 @@ from .. import forward
 from ..assemble import round_constants
 from ..backend import mindspore, tensor
 from ..calibrate import CalibratedSize
-from ..data import Samples
+from ..data import Samples, check_labels
 from ..graph import Graph
 from ..operators import operator
 from ..storage import store_like
 from ..structure import Channels
 from .checkpoint import Checkpoint, digest
-from .losses import cross_entropy, divergence
+from .losses import LABEL_WEIGHT, cross_entropy, divergence
 from .network import IntegralNetwork
 from .options import Tuning
 from .parallel import Group
 from .pipeline import Pipeline
 from .sampling import Sampling
-
-LABEL_WEIGHT = 0.3
-"""Of the labels beside distillation, for sizes below the full one."""
 
 Objective = Callable[[Sequence[Any], Any], Any]
 """The loss of a network's outputs, given a batch's targets."""
@@ -122,7 +119,7 @@ def objective(graph: Graph, samples: Samples, tuning: Tuning) -> tuple[Objective
     UsageError : labels do not fit the network
     """
     if samples.labels is not None:
-        _check_labels(graph, samples.labels)
+        check_labels(graph, samples.labels)
         labels = samples.labels.astype(np.int32)
         return lambda outputs, target: cross_entropy(outputs[0], target), [labels, labels]
     if len(graph.outputs) != 1:
@@ -139,14 +136,6 @@ def cosine(peak: float, steps: int) -> list[float]:
     """The rate of every step: a linear rise over the first fiftieth, times a cosine to nought."""
     rise = max(1, steps // 50)
     return [peak * min(1.0, (i + 1) / rise) * 0.5 * (1 + math.cos(math.pi * i / steps)) for i in range(steps)]
-
-
-def _check_labels(graph: Graph, labels: np.ndarray) -> None:
-    shapes = [graph.shapes[name] for name in graph.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2:
-        raise UsageError(f"labels: expected a network with one output (batch, classes), found {shapes}")
-    if labels.min() < 0 or labels.max() >= shapes[0][1]:
-        raise UsageError(f"labels: expected 0 to {shapes[0][1] - 1}, found {labels.min()} to {labels.max()}")
 
 
 class _Run:
