@@ -1,7 +1,7 @@
 """Accuracy at every size and effort, through MindSpore Lite, beside L1 pruning and the paper's INN.
 
     python benchmarks/accuracy.py                                       # ResNet-20, all methods
-    python benchmarks/accuracy.py --case efficientnet --photos FOLDER   # needs 500 photos, see cases.py
+    python benchmarks/accuracy.py --case efficientnet --photos FOLDER --stamps MAP.json   # see cases.py
     python benchmarks/accuracy.py --case waifu2x --photos FOLDER
 
 Adds to ``benchmarks/results/accuracy.json`` (rows of the same network and method are replaced) and prints the
@@ -70,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--case", choices=("fashion", "efficientnet", "waifu2x"), default="fashion")
     parser.add_argument("--photos", type=Path, help="folder of NNNN.jpg, 256 x 256, named after their class")
+    parser.add_argument("--stamps", type=Path, help="which stamps show which ImageNet classes, as JSON")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
     parser.add_argument("--sizes", nargs="+", type=float, help="instead of the case's own")
     parser.add_argument("--images", type=int, help="unlabelled images to calibrate with")
@@ -81,9 +82,10 @@ def main() -> None:
         case = cases.fashion(arguments.seed)
     elif arguments.photos is None:
         parser.error("--photos is needed")
+    elif arguments.case == "efficientnet":
+        case = cases.efficientnet(arguments.seed, arguments.photos, arguments.stamps)
     else:
-        make = {"efficientnet": cases.efficientnet, "waifu2x": cases.super_resolution}[arguments.case]
-        case = make(arguments.seed, arguments.photos)
+        case = cases.super_resolution(arguments.seed, arguments.photos)
     sizes = tuple(arguments.sizes or case.sizes)
     options = {**case.options, **({"images": arguments.images} if arguments.images else {})}
 
@@ -108,6 +110,12 @@ def main() -> None:
         if full is None:
             full = judged(case, bundle, 1.0, "full")
             results.add("full", 1.0, case.metric, case.value(full), len(full))
+            others = {
+                name: judge(scores(bundle, 1.0, images, name))
+                for name, (images, judge) in case.others.items()
+            }
+            for name, found in others.items():
+                results.add("full", 1.0, f"{name}_accuracy", float(found.mean()), len(found))
         share = path.stat().st_size / case.model.stat().st_size
         results.add(method, 1.0, "export_seconds", seconds, 1)
         results.add(method, 1.0, "bundle_over_fp32_onnx", share, 1)
@@ -127,6 +135,17 @@ def main() -> None:
                 macs=model.macs / whole.macs,
                 parameters=model.parameters / whole.parameters,
             )
+            for name, (images, judge) in case.others.items():
+                found = judge(scores(bundle, size, images, f"{method} {size:g} {name}"))
+                error = float((found - others[name]).std() / np.sqrt(len(found)))
+                results.add(
+                    method,
+                    size,
+                    f"{name}_accuracy",
+                    float(found.mean()),
+                    len(found),
+                    paired_standard_error=error,
+                )
             scale = 100 if case.metric == "accuracy" else 1
             cells.append(f"{scale * (value - case.value(full)):+.2f} ±{scale * error:.2f}")
         if arguments.between:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Case:
     judge : outputs for ``images`` → per image: right (1) or wrong (0), or the mean squared error
     sizes : that are compared
     options : of the export
+    others : other sets that accuracy is also measured on: name → images, and per image right (1) or wrong (0)
     """
 
     name: str
@@ -45,6 +46,7 @@ class Case:
     judge: Callable[[np.ndarray], np.ndarray]
     sizes: tuple[float, ...]
     options: Mapping[str, Any]
+    others: Mapping[str, tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
 
     def value(self, judged: np.ndarray) -> float:
         """The metric."""
@@ -83,24 +85,34 @@ def fashion(seed: int) -> Case:
     )
 
 
-def efficientnet(seed: int, photos: Path) -> Case:
-    """EfficientNet-Lite0 on photos: random crops of a seeded half calibrate, the other half is judged."""
+def efficientnet(seed: int, photos: Path, stamps: Path | None = None) -> Case:
+    """EfficientNet-Lite0 on photos: random crops of a seeded half calibrate, the other half is judged.
+
+    With the stamps' class map, the stamps that it does not name calibrate too, and the others are judged.
+    """
     model = OUT / "efficientnet-lite0.onnx"
     efficientnet_lite0.write_model(model)
     images, labels = efficientnet_lite0.photos(photos)
     chosen = np.random.default_rng(seed).permutation(len(images))
     pool, judged = np.split(chosen, [len(chosen) // 2])
+    unlabelled = efficientnet_lite0.views(photos, pool[50:], VIEWS, seed)
+    others = {}
+    if stamps is not None:
+        unlabelled = np.concatenate([unlabelled, efficientnet_lite0.unlabelled_stamps(stamps)])
+        labelled, accepted = efficientnet_lite0.stamps(stamps)
+        others["stamps"] = (labelled, lambda logits: efficientnet_lite0.right(logits, accepted))
     return Case(
         "efficientnet-lite0",
         model,
         "x",
-        efficientnet_lite0.views(photos, pool[50:], VIEWS, seed),
+        unlabelled,
         images[pool[:50]],
         images[judged],
         "accuracy",
-        lambda logits: (logits.argmax(1) == labels[judged]).astype(np.float64),
+        lambda logits: efficientnet_lite0.right(logits, labels[judged]),
         (0.5, 0.72, 0.845, 0.9, 0.95),
-        {"images": 512, "refit_up_to": 1.0, "distill_images": 8_000},
+        {"images": 1024, "refit_up_to": 1.0, "distill_images": 8_000},
+        others,
     )
 
 

@@ -263,10 +263,10 @@ def unlabelled_stamps(class_map: Path, folder: Path = STAMPS) -> np.ndarray:
     return np.stack([_stamp(path) for path in sorted(folder.rglob("*.png")) if path not in known])
 
 
-def top1(logits: np.ndarray, accepted: list[set[int]] | np.ndarray) -> float:
-    """The share of images whose highest score is for the right class, or one of those accepted."""
+def right(logits: np.ndarray, accepted: list[set[int]] | np.ndarray) -> np.ndarray:
+    """1 for images whose highest score is for the right class, or one of those accepted, else 0; (n,)."""
     sets = [a if isinstance(a, set) else {int(a)} for a in accepted]
-    return float(np.mean([int(best) in right for best, right in zip(logits.argmax(1), sets)]))
+    return np.array([float(int(best) in classes) for best, classes in zip(logits.argmax(1), sets)])
 
 
 def _accepted(class_map: Path) -> dict[str, set[int]]:
@@ -308,7 +308,7 @@ def main() -> None:
         sets["stamps"] = stamps(arguments.map, arguments.stamps)
     for name, (images, accepted) in sets.items():
         parts = [session.run(None, {"x": images[i : i + 50]})[0] for i in range(0, len(images), 50)]
-        print(f"{name}: top-1 {100 * top1(np.concatenate(parts), accepted):.2f} % of {len(images)}")
+        print(f"{name}: top-1 {100 * right(np.concatenate(parts), accepted).mean():.2f} % of {len(images)}")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "refit": {"effort": "refit"},
     "inn-from-scratch": {**TRAPEZOID, "order": "given"},
     "inn, tuned": {**TRAPEZOID, "tuning": {}},
+    "inn, tuned to 1.5": {**TRAPEZOID, "tuning": {"least": 0.7, "most": 1.5}},
     "tuned": {"tuning": {}},
     "tuned+calibrated": {"after": "tuned", "effort": "refit"},
     "distilled, labels": {"effort": "distill", "tuning": {}},
@@ -234,7 +235,7 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
         if (tuning := options.pop("tuning", None)) is not None:
             mirror = task.mirror and task.metric == "accuracy"
             options["tuning"] = Tuning(seen=arguments.tuned, mirror=mirror, seed=arguments.seed, **tuning)
-            if not tuning and options.get("effort") != "distill":
+            if "partitions" not in tuning and options.get("effort") != "distill":
                 options["checkpoint"] = OUT / f"{name}-{method.replace(', ', '-')}.checkpoint"
             options["tune"] = dict(pool)
             if task.metric == "accuracy":

@@ -109,7 +109,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tune only where each size samples the axes (trapezoid only)",
     )
-    tuning.add_argument("--least", type=float, metavar="SIZE", help="smallest size drawn (trapezoid only)")
+    for name, what in (("--least", "smallest"), ("--most", "largest")):
+        tuning.add_argument(name, type=float, metavar="SIZE", help=f"{what} size drawn (trapezoid only)")
     tuning.add_argument(
         "--patience",
         type=int,
@@ -205,7 +206,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _tuning(options: argparse.Namespace) -> Tuning:
-    names = ("seen", "batch", "rate", "mirror", "partitions", "least", "patience", "seed")
+    names = ("seen", "batch", "rate", "mirror", "partitions", "least", "most", "patience", "seed")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     return Tuning(**given)
 

@@ -117,9 +117,10 @@ def test_without_labels_sizes_come_closer_to_the_original(labelled: Samples) -> 
 
 def test_random_sizes_are_tuned_by_the_rule(labelled: Samples) -> None:
     graph, channels, axes, _ = prepare(labelled, "smooth")
-    tuned, log = tune(graph, channels, axes, {}, labelled, Tuning(seen=12_800, batch=64, rate=3e-3))
+    tuning = Tuning(seen=12_800, batch=64, rate=3e-3, most=1.5)
+    tuned, log = tune(graph, channels, axes, {}, labelled, tuning)
     assert right(tuned, labelled) > 0.55
-    assert {"1", "0.3+", "0.7+"} <= {name for row in log for name in row["loss"]}
+    assert {"1", "0.3+", "0.7+", "1.2+"} <= {name for row in log for name in row["loss"]}
 
 
 class _StopError(Exception):
@@ -173,9 +174,15 @@ def test_labels_must_fit(labelled: Samples, labels: np.ndarray, message: str) ->
         tune(*prepare(labelled), Samples(labelled.inputs, labels), Tuning(seen=64, batch=64))
 
 
-@pytest.mark.parametrize("change", [{"seen": 0}, {"batch": -1}, {"rate": 0.0}, {"least": 1.5}])
+@pytest.mark.parametrize("change", [{"seen": 0}, {"batch": -1}, {"rate": 0.0}, {"most": float("nan")}])
 def test_tuning_options_are_checked(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"tuning: {next(iter(change))}: expected a number above 0"):
+        Tuning(**change)
+
+
+@pytest.mark.parametrize("change", [{"least": 1.1}, {"most": 0.9}, {"most": 1.6}])
+def test_sizes_drawn_are_around_the_full_one(change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"expected least up to 1 and most from 1 to 1\.5, found"):
         Tuning(**change)
 
 

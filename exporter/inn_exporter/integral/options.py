@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from inn_runtime import UsageError
+from inn_runtime.plan import LARGEST
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Tuning:
         partitions 0.005
     mirror : half of the images are turned left to right
     sizes : how many sizes below the full one learn in a step, the smallest always among them
-    least : smallest size, where these are drawn at random
+    least, most : smallest and largest size, up to 1.5, where these are drawn at random
     partitions : only the nodes at which each size samples the axes are tuned; trapezoid only
     patience : stop after so many twentieths of the work without a lower loss on held-out images (a twentieth
         of them, 1,000 at most), and go back to where it was lowest; None: never
@@ -32,6 +33,7 @@ class Tuning:
     mirror: bool = False
     sizes: int = 2
     least: float = 0.25
+    most: float = 1.0
     partitions: bool = False
     patience: int | None = None
     seed: int = 0
@@ -41,9 +43,13 @@ class Tuning:
             value = getattr(self, field.name)
             if field.name in ("mirror", "seed", "partitions") or value is None:
                 continue
-            if not value > 0 or (field.name == "least" and value > 1):
-                most = " up to 1" if field.name == "least" else ""
-                raise UsageError(f"tuning: {field.name}: expected a number above 0{most}, found {value!r}")
+            if not value > 0:
+                raise UsageError(f"tuning: {field.name}: expected a number above 0, found {value!r}")
+        if not self.least <= 1 <= self.most <= LARGEST:
+            raise UsageError(
+                f"tuning: expected least up to 1 and most from 1 to {LARGEST:g}, "
+                f"found {self.least!r} and {self.most!r}"
+            )
 
     @property
     def peak(self) -> float:

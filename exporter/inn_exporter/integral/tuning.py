@@ -239,7 +239,7 @@ class _Run:
         return [full, self._sizes[0], *(self._sizes[i] for i in sorted(others))]
 
     def _random_size(self, random: np.random.Generator) -> _Size:
-        size = random.uniform(self._tuning.least, 1.0)
+        size = random.uniform(self._tuning.least, self._tuning.most)
         widths = [round_width(size, axis.size, 1) for axis in self._axes]
         band = f"{math.floor(10 * size) / 10:g}+"
         return _Size(band, Sampling(Discretisation(self._axes, widths, lambda quadrature: None)))
