@@ -16,16 +16,17 @@ ops = ms.ops
 
 
 class Network(ms.nn.Cell):
-    """Makes layers with seeded weights, and remembers their axes."""
+    """Makes layers with seeded weights, smooth for integral networks, and remembers their axes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, integral: bool) -> None:
         super().__init__()
+        self._smoothness = 1.0 if integral else 0.0
         self.axes: list[ContinuousAxis] = []
         self._seeds = iter(np.random.default_rng(seed).integers(1 << 31, size=100).tolist())
 
     def axis(self, size: int) -> ContinuousAxis:
         """A new axis: cubic kernel, trapezoid rule."""
-        self.axes.append(ContinuousAxis(size))
+        self.axes.append(ContinuousAxis(size, smoothness=self._smoothness))
         return self.axes[-1]
 
     def layer(self, kind: type, *arguments: object, **options: object) -> ms.nn.Cell:
@@ -58,8 +59,8 @@ class _Block(ms.nn.Cell):
 class ResNet(Network):
     """ResNet-14: stride-2 stem, three stages of two blocks, widths 16/32/64."""
 
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, integral: bool) -> None:
+        super().__init__(seed, integral)
         axis = self.axis(16)
         self.stem = self.layer(IntegralConvNorm2d, 1, axis, 3, stride=2, padding=1)
         blocks = []
@@ -78,8 +79,8 @@ class ResNet(Network):
 class NIN(Network):
     """Network in network: a 5x5 and a 3x3 convolution with stride 2, two 1x1 after each, global pooling."""
 
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, integral: bool) -> None:
+        super().__init__(seed, integral)
         layers, inputs = [], 1
         for width, kernel, stride in ((32, 5, 2), (32, 1, 1), (32, 1, 1), (64, 3, 2), (64, 1, 1), (64, 1, 1)):
             outputs = self.axis(width)
@@ -96,8 +97,8 @@ class NIN(Network):
 class VGG11(Network):
     """VGG-11 with batch norm, an eighth of its widths, stride-2 stem, and a flattened head of 3x3."""
 
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, integral: bool) -> None:
+        super().__init__(seed, integral)
         layers, inputs = [], 1
         for index, width in enumerate((8, 16, 32, 32, 64, 64, 64, 64)):
             outputs = self.axis(width)
@@ -119,8 +120,8 @@ class VGG11(Network):
 class SRCNN(Network):
     """SRCNN-like: 5x5, 3x3 and 5x5 convolutions on a bicubically enlarged luminance, plus that."""
 
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, integral: bool) -> None:
+        super().__init__(seed, integral)
         first, second = self.axis(32), self.axis(32)
         self.first = self.layer(IntegralConv2d, 1, first, 5, padding=2)
         self.second = self.layer(IntegralConv2d, first, second, 3, padding=1)

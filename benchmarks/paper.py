@@ -140,7 +140,7 @@ def train(network: ms.nn.Cell, task: Task, seen: int, integral: bool, seed: int)
     random = np.random.default_rng(seed)
     steps = seen // BATCH
     network.set_train()
-    rate = 0.15 if task.metric == "accuracy" else 0.02
+    rate = (0.05 if integral else 0.15) if task.metric == "accuracy" else 0.02
     optimiser = ms.nn.SGD(
         network.trainable_params(), one_cycle(rate, steps), momentum=0.9, nesterov=True, weight_decay=5e-4
     )
@@ -180,7 +180,7 @@ def trained(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         if size is None:
-            network = NETWORKS[name](seed)
+            network = NETWORKS[name](seed, integral)
         else:
             ms.set_seed(seed)
             widths = tuple(round_width(size, width, 1) for width in WIDTHS)

@@ -228,3 +228,22 @@ def test_gradients_reach_a_partition() -> None:
     assert np.abs(gradient[0].asnumpy()).max() > 0
     with pytest.raises(UsageError, match="at least 2 nodes"):
         Partition(9, 1)
+
+
+def test_random_control_grids_are_smooth_along_their_axes() -> None:
+    def grid(smoothness: float) -> np.ndarray:
+        a, b = (ContinuousAxis(64, smoothness=smoothness) for _ in range(2))
+        return IntegralConv2d(a, b, 3, seed=0).weight.asnumpy()
+
+    def likeness(values: np.ndarray, dimension: int) -> float:
+        """Correlation of neighbouring channels."""
+        first, second = (np.delete(values, i, dimension).ravel() for i in (-1, 0))
+        return float(np.corrcoef(first, second)[0, 1])
+
+    white, smooth = grid(0.0), grid(1.0)
+    for dimension in (0, 1):
+        assert abs(likeness(white, dimension)) < 0.05
+        assert likeness(smooth, dimension) > 0.6
+    for values in (white, smooth):
+        assert values.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)
+    assert np.isfinite(IntegralConv2d(1, ContinuousAxis(1), 1, seed=0).weight.asnumpy()).all()

@@ -21,9 +21,19 @@ class ContinuousAxis:
     size : N, the number of control points
     kernel : ``selection``, ``nearest``, ``linear`` or ``cubic`` (with ``a``)
     rule : one of `quadrature.RULES`
+    smoothness : of random control grids along this axis: the deviation, in control points, of the Gaussian
+        that they are smoothed with. Samples of white noise have nothing in common with it, so that
+        networks trained from scratch hardly learn to be resized; 0 for those that never are
     """
 
-    def __init__(self, size: int, kernel: str = "cubic", rule: str = "trapezoid", a: float = CUBIC_A) -> None:
+    def __init__(
+        self,
+        size: int,
+        kernel: str = "cubic",
+        rule: str = "trapezoid",
+        a: float = CUBIC_A,
+        smoothness: float = 1.0,
+    ) -> None:
         if kernel not in KERNELS:
             raise UsageError(f"kernel: expected one of {', '.join(KERNELS)}, found {kernel!r}")
         if rule not in RULES:
@@ -32,6 +42,7 @@ class ContinuousAxis:
             raise UsageError(f"quadrature: a selected axis has rule none, found {rule!r}")
         self.axis = Axis(size, kernel, conversion(rule), a)
         self.rule = rule
+        self.smoothness = 0.0 if kernel == "selection" else smoothness
         self.width = size
         self.sampling: Any = None
         """S (n, N), None at full size."""

@@ -15,10 +15,11 @@ At full size a layer is MindSpore's own with the control grid as its weight (`di
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from ..backend import mindspore, ops, tensor
 from .axis import ContinuousAxis
@@ -48,9 +49,20 @@ def _integrated(value: Any, dimension: int, axis: AxisLike) -> Any:
     return multiply(value, dimension, axis.integration)
 
 
-def _he_normal(random: np.random.Generator, shape: Sequence[int], fan: int) -> np.ndarray:
-    """He et al. 2015, for layers before a ReLU."""
-    return (random.standard_normal(shape) * math.sqrt(2 / fan)).astype(np.float32)
+def _random_grid(
+    random: np.random.Generator, shape: Sequence[int], fan: int, axes: Mapping[int, AxisLike]
+) -> np.ndarray:
+    """Normal values with the deviation of He et al. 2015, for layers before a ReLU, smooth along axes.
+
+    Parameters
+    ----------
+    axes : dimension → its axis
+    """
+    values = random.standard_normal(shape)
+    for dimension, axis in axes.items():
+        if isinstance(axis, ContinuousAxis) and axis.smoothness and shape[dimension] > 1:
+            values = gaussian_filter1d(values, axis.smoothness, dimension, mode="nearest")
+    return (values / np.sqrt(np.mean(values**2)) * math.sqrt(2 / fan)).astype(np.float32)
 
 
 class _IntegralLayer(_Cell):
@@ -72,7 +84,8 @@ class _IntegralLayer(_Cell):
         self.inputs, self.outputs = inputs, outputs
         random = np.random.default_rng(seed)
         parameter = mindspore().Parameter
-        self.weight = parameter(tensor(_he_normal(random, shape, fan)), name="weight")
+        axes = {self.input_dimension: inputs, self.output_dimension: outputs}
+        self.weight = parameter(tensor(_random_grid(random, shape, fan, axes)), name="weight")
         self.has_bias = has_bias
         if has_bias:
             self.bias = parameter(tensor(np.zeros(_length(outputs), np.float32)), name="bias")
