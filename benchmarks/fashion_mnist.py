@@ -1,10 +1,14 @@
-"""Fashion-MNIST as NumPy arrays, from Debian's package ``dataset-fashion-mnist``."""
+"""Fashion-MNIST as NumPy arrays, from Debian's package ``dataset-fashion-mnist``.
+
+python benchmarks/fashion_mnist.py out/samples    # two test pictures of each class, as PNG files
+"""
 
 from __future__ import annotations
 
 import gzip
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +52,25 @@ def load(split: str) -> tuple[np.ndarray, np.ndarray]:
     labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")
     images = ((pixels.astype(np.float32) / 255 - MEAN) / STD)[:, None]
     return images, labels.astype(np.int64)
+
+
+def write_samples(folder: Path, each: int = 2) -> list[Path]:
+    """Write the first test pictures of each class as grey PNG files named after it."""
+    from PIL import Image
+
+    images, labels = load("test")
+    pixels = np.rint((images[:, 0] * STD + MEAN) * 255).astype(np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, name in enumerate(CLASSES):
+        for copy, index in enumerate(np.flatnonzero(labels == number)[:each]):
+            plain = name.lower().replace("/", "-").replace(" ", "-")
+            paths.append(folder / f"{copy}{number}-{plain}.png")
+            Image.fromarray(pixels[index]).save(paths[-1])
+    return paths
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} FOLDER")
+    print(f"{len(write_samples(Path(sys.argv[1])))} pictures in {sys.argv[1]}")

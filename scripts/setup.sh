@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Prepares .venv with everything that the demo and the tests need. Safe to run again; quick when nothing changed.
+# With --tests, as root, also Debian packages without which some tests are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,9 @@ if command -v "$python" >/dev/null && ! "$python" -c 'import ensurepip, venv' 2>
   packages+=(python3-venv)
 fi
 [ -d "${FASHION_MNIST:-/usr/share/datasets/fashion-mnist}" ] || packages+=(dataset-fashion-mnist)
+if [ "${1:-}" = --tests ] && [ "$(id -u)" = 0 ]; then
+  command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core)
+fi
 if [ "${#packages[@]}" -gt 0 ]; then
   [ "$(id -u)" = 0 ] || fail "install first, as root: apt-get install ${packages[*]}"
   command -v apt-get >/dev/null || fail "missing: ${packages[*]} (there is no apt-get here)"

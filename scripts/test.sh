@@ -2,7 +2,7 @@
 # Linters, type checks and all tests. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh
+scripts/setup.sh --tests
 export PATH="$PWD/.venv/bin:$PATH"
 ruff check .
 ruff format --check .

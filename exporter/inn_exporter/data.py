@@ -13,10 +13,11 @@ from typing import Any, Union
 
 import numpy as np
 from inn_runtime.errors import UsageError
+from inn_runtime.preprocessing import Preprocessing
 
 from .errors import CalibrationDataError
 from .graph import Graph
-from .images import Preprocessing, load_folder
+from .images import load_folder
 from .statistics import POSITIONS
 from .structure import Channels
 
@@ -74,7 +75,7 @@ def load_samples(
     source : an ``.npz`` keyed by input name (``labels`` beside it; where the network has one input, any
         other name will do), a folder of images and an array for a network with one input, or a mapping
     fewest : fewer samples than this are an error
-    preprocessing : input name → how an image of a folder becomes that input, see `images.Preprocessing`
+    preprocessing : input name → how an image of a folder becomes that input, see `inn_runtime.preprocessing`
 
     Raises
     ------

@@ -118,7 +118,7 @@ def export(
     seed : of the choice of calibration images and of the self-check's noise
     keep : patterns (``*`` and ``?``) of channel groups that are not resized
     labels : class names
-    preprocessing : per input, or of the only one, how images become inputs (`images.Preprocessing`): of
+    preprocessing : per input, or of the only one, how images become inputs (`Preprocessing`): of
         folders of images here, and on the device
     input_shapes : shapes of inputs that the file leaves open
     progress : show on standard error what the effort will cost, and progress bars
