@@ -83,24 +83,35 @@ class Library:
         return [path for path in (self.lib_folder / name for name in LOAD_ORDER) if path.is_file()]
 
 
-def find_library() -> Library:
+def find_library(architecture: str | None = None) -> Library:
     """MindSpore Lite as given by the user, as installed, from the cache, or else fetched into the cache.
 
+    Parameters
+    ----------
+    architecture : that of the machine it is to run on, a key of `WHEELS`; this machine's by default
+
     Raises
     ------
-    EngineError : there is none for this machine, or it cannot be fetched
+    EngineError : there is none for that machine, or it cannot be fetched
     """
-    return find_local_library() or _fetch(WHEELS[machine()])
+    architecture = architecture or machine()
+    return find_local_library(architecture) or _fetch(architecture)
 
 
-def find_local_library() -> Library | None:
+def find_local_library(architecture: str | None = None) -> Library | None:
     """Like `find_library`, without the network; None where only fetching is left.
 
+    What the user gives and what is installed is this machine's; for another, only the cache counts.
+
     Raises
     ------
-    EngineError : this machine is not supported, or the folder that the user gives is not MindSpore Lite
+    EngineError : the machine is not supported, or the folder that the user gives is not MindSpore Lite
     """
-    machine()
+    architecture = architecture or machine()
+    if architecture not in WHEELS:
+        raise EngineError(f"MindSpore Lite {VERSION} runs on {' or '.join(WHEELS)}, not on {architecture}")
+    if architecture != platform.machine():
+        return _inspect(_cached_folder(architecture))
     given = os.environ.get(ENVIRONMENT_VARIABLE)
     if given:
         library = _inspect(Path(given)) or _inspect(Path(given) / "mindspore_lite")
@@ -109,7 +120,7 @@ def find_local_library() -> Library | None:
                 f"{ENVIRONMENT_VARIABLE}: expected a folder with {', '.join(REQUIRED_FILES)}, found {given}"
             )
         return library
-    return _installed_library() or _inspect(_cached_folder())
+    return _installed_library() or _inspect(_cached_folder(architecture))
 
 
 def machine() -> str:
@@ -178,13 +189,13 @@ def _installed_library() -> Library | None:
     return None
 
 
-def _cached_folder() -> Path:
-    return cache_folder() / f"mindspore-lite-{VERSION}-{machine()}" / "mindspore_lite"
+def _cached_folder(architecture: str) -> Path:
+    return cache_folder() / f"mindspore-lite-{VERSION}-{architecture}" / "mindspore_lite"
 
 
-def _fetch(wheel: Wheel) -> Library:
+def _fetch(architecture: str) -> Library:
     """Download, check and unpack a wheel into the cache. Two processes may do so at once."""
-    target = _cached_folder()
+    wheel, target = WHEELS[architecture], _cached_folder(architecture)
     with cache_workspace() as workspace:
         _unpack(_check_digest(_download(wheel, workspace), wheel), workspace)
         try:

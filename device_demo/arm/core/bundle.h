@@ -1,0 +1,55 @@
+// The `.inn` file: one container with a manifest (docs/bundle-format.md).
+#ifndef INN_BUNDLE_H_
+#define INN_BUNDLE_H_
+
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "container.h"
+#include "manifest.h"
+
+namespace inn {
+
+// Values of a tensor, C order.
+struct Tensor {
+  Shape shape;
+  std::vector<float> values;
+};
+
+int64_t CountOf(const Shape &shape);
+
+// An opened bundle. Its structure has been checked; values of tensors are checked at their first use. Not to
+// be used by two threads at once.
+class Bundle {
+ public:
+  // Throws UsageError where the file cannot be read, BundleError where it is no bundle, is damaged or of
+  // another version.
+  explicit Bundle(const std::string &path);
+
+  const std::string &source() const { return container_.path(); }
+  const Manifest &manifest() const { return manifest_; }
+  uint64_t bytes() const { return container_.bytes(); }
+  std::string FileDigest() const { return container_.FileDigest(); }
+
+  // Values of a tensor that the manifest refers to. Throws BundleError where its bytes are not those of the
+  // digest, or its values are not finite.
+  Tensor Read(const std::string &key) const;
+  // Check one of the manifest's digests, and finiteness.
+  void Verify(const std::string &key) const;
+
+ private:
+  Container container_;
+  Manifest manifest_;
+  std::unordered_map<std::string, Shape> shapes_;  // of every tensor's values, but the source network's
+  std::unordered_map<std::string, std::string> digests_;
+  mutable std::set<std::string> checked_;
+
+  void CheckTensors();
+  void CheckDigest(const std::string &key, const std::vector<uint8_t> &content) const;
+};
+
+}  // namespace inn
+
+#endif  // INN_BUNDLE_H_

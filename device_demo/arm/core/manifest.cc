@@ -1,0 +1,59 @@
+#include "manifest.h"
+
+#include <algorithm>
+
+namespace inn {
+
+namespace {
+
+constexpr Wide kMost = Wide{1} << 100;
+
+}  // namespace
+
+const std::vector<std::string> kKernels = {"selection", "nearest", "linear", "cubic"};
+const std::vector<std::string> kRules = {"none", "trapezoid"};
+
+Wide Evaluate(const Expression &expression, const Widths &widths) {
+  Wide total = 0;
+  for (const auto &term : expression) {
+    Wide product = term.coefficient;
+    for (const int64_t group : term.groups) {
+      if (__builtin_mul_overflow(product, Wide{widths[group]}, &product)) product = term.coefficient < 0 ? -kMost : kMost;
+      product = std::clamp(product, -kMost, kMost);
+    }
+    total += product;
+  }
+  return total;
+}
+
+Wide Segment::Length(const Widths &widths) const {
+  return group ? Wide{outer} * widths[*group] * inner : Wide{inner};
+}
+
+WideShape Weight::ShapeAt(const Widths &widths) const {
+  WideShape shape;
+  for (const auto &dimension : dims) {
+    shape.push_back(0);
+    for (const auto &segment : dimension) shape.back() += segment.Length(widths);
+  }
+  return shape;
+}
+
+Shape Port::EngineShape() const {
+  if (shape.size() != 4) return shape;
+  return {shape[0], shape[2], shape[3], shape[1]};
+}
+
+Widths Manifest::FullWidths() const {
+  Widths widths;
+  for (const auto &group : groups) widths.push_back(group.axis.size);
+  return widths;
+}
+
+bool Manifest::IsCalibrated() const {
+  return std::any_of(sizes.begin(), sizes.end(), [](const Size &size) {
+    return !size.tables.empty() || !size.overrides.empty() || !size.grids.empty();
+  });
+}
+
+}  // namespace inn

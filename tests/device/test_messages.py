@@ -1,0 +1,257 @@
+"""The C++ loader refuses what the Python loader refuses, in the same words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import struct
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import inn_runtime as inn
+import numpy as np
+import pytest
+import test_bundle
+import tiny
+from conftest import Run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from inn_runtime.cli import main
+from safetensors.numpy import save
+
+PREFIX = "error: "
+
+
+def python_message(path: Path, size: str = "small") -> str:
+    """What the Python runtime says of a bundle: "" where it can be resampled."""
+    try:
+        bundle = inn.open(path)
+        list(bundle.verify())
+        bundle.resample(size).to_bytes()
+    except inn.InnError as error:
+        return str(error)
+    return ""
+
+
+def device_message(device: Run, path: Path, size: str = "small") -> str:
+    for arguments in (["verify", path], ["resample", path, "--size", size, "-o", os.devnull]):
+        result = device(*arguments)
+        if result.returncode != 0:
+            assert result.returncode == 2, result.stderr
+            assert result.stderr.count("\n") == 1
+            return result.stderr.partition(PREFIX)[2].rstrip("\n")
+    return ""
+
+
+def check_same(device: Run, path: Path) -> str:
+    """Both refuse the bundle with the same words, or neither does. The words are returned.
+
+    What stands in parentheses after a file's syntax error is the parser's, and each has its own.
+    """
+    expected, found = python_message(path), device_message(device, path)
+    if "(" in expected and ("not an INN-Lite bundle, or" in expected or "not valid JSON" in expected):
+        expected, found = expected.partition("(")[0], found.partition("(")[0]
+    assert found == expected
+    return expected
+
+
+def cases(test: Any) -> list[Any]:
+    """The arguments that a test of the Python loader is run with."""
+    (mark,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]
+    return list(mark.args[1])
+
+
+def test_a_good_bundle(device: Run, tmp_path: Path) -> None:
+    assert check_same(device, tiny.write(tmp_path / "a.inn")) == ""
+
+
+@pytest.mark.parametrize("case", cases(test_bundle.test_wrong_fields_are_named), ids=lambda case: case[0])
+def test_wrong_fields(device: Run, tmp_path: Path, case: tuple[str, Any, str]) -> None:
+    document = tiny.manifest()
+    test_bundle._set(document, case[0], case[1])
+    assert check_same(device, tiny.write(tmp_path / "a.inn", document))
+
+
+@pytest.mark.parametrize("key", sorted(tiny.manifest()))
+def test_missing_fields(device: Run, tmp_path: Path, key: str) -> None:
+    document = tiny.manifest()
+    del document[key]
+    assert check_same(device, tiny.write(tmp_path / "a.inn", document))
+
+
+def test_missing_inner_fields(device: Run, tmp_path: Path) -> None:
+    refused = 0
+    for path in test_bundle._paths(tiny.manifest()):
+        document: Any = tiny.manifest()
+        target = document
+        for key in path[:-1]:
+            target = target[key]
+        del target[path[-1]]
+        refused += check_same(device, tiny.write(tmp_path / "a.inn", document)) != ""
+    assert refused > 100
+
+
+@pytest.mark.parametrize("text", cases(test_bundle.test_manifest_that_is_no_json_object))
+def test_manifest_that_is_no_json(device: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.inn").write_bytes(save(tiny.tensors(), {"innlite": text}))
+    if text.startswith("[" * 900 + "]"):  # deeper than this loader goes; Python's may go there
+        assert "not valid JSON (nested deeper than 100)" in device_message(device, tmp_path / "a.inn")
+    else:
+        assert check_same(device, tmp_path / "a.inn")
+
+
+@pytest.mark.parametrize("case", cases(test_bundle.test_refuses_files_that_are_no_bundle))
+def test_no_bundles(device: Run, tmp_path: Path, case: tuple[bytes, str]) -> None:
+    (tmp_path / "a.inn").write_bytes(case[0])
+    assert check_same(device, tmp_path / "a.inn")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dtype": "\n\x1b[31m" * 100}, {"dtype": "BF16"}, {"dtype": "I64", "shape": [0]}, {"dtype": 3},
+        {"data_offsets": [6, 0]}, {"data_offsets": [0, 5]}, {"data_offsets": [2, 8]},
+        {"data_offsets": [-2, 4]}, {"data_offsets": [0, 1 << 64]}, {"data_offsets": [0]}, {"data_offsets": "06"},
+        {"shape": [1 << 40]},
+        {"shape": [1 << 62, 4]}, {"shape": [-3]}, {"shape": [3.0]}, {"shape": None}, {},
+    ],
+)  # fmt: skip
+def test_wrong_headers(device: Run, tmp_path: Path, change: dict[str, Any]) -> None:
+    entry = {"dtype": "F16", "shape": [3], "data_offsets": [0, 6], **change}
+    for metadata in ({"innlite": "{}"}, {"innlite": 3}, 3, None):
+        header = json.dumps({"__metadata__": metadata, "a\n" * 1000: entry}).encode()
+        (tmp_path / "a.inn").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 6)
+        assert check_same(device, tmp_path / "a.inn")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((0, 6), (2, 8)), ((0, 4), (5, 8)), ((0, 8), (0, 8)), ((0, 4), (4, 9)), ((0, 4), (4, 7))],
+)
+def test_tensors_that_overlap_or_leave_gaps(
+    device: Run, tmp_path: Path, first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    def entry(start: int, stop: int) -> dict[str, Any]:
+        return {"dtype": "U8", "shape": [stop - start], "data_offsets": [start, stop]}
+
+    tensors = {"a": entry(*first), "b": entry(*second)}
+    header = json.dumps({"__metadata__": {"innlite": "{}"}, **tensors}).encode()
+    (tmp_path / "a.inn").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 8)
+    assert "not an INN-Lite bundle, or a truncated one" in check_same(device, tmp_path / "a.inn")
+
+
+def test_every_truncation(device: Run, tmp_path: Path) -> None:
+    content = tiny.write(tmp_path / "a.inn").read_bytes()
+    for length in range(0, len(content), 397):
+        (tmp_path / "a.inn").write_bytes(content[:length])
+        assert check_same(device, tmp_path / "a.inn")
+
+
+@pytest.mark.parametrize(
+    "kind", ["damaged", "infinite", "extra", "missing", "dtype", "scale", "shape", "twice"]
+)
+def test_wrong_tensors(device: Run, tmp_path: Path, kind: str) -> None:
+    document, values = tiny.manifest(), tiny.tensors()
+    if kind == "damaged":
+        document["digests"] = {key: tiny.digest(value) for key, value in values.items()}
+        values["weight/w1"][0, 0, 0, 0] += 1
+    elif kind == "infinite":
+        values["weight/w1"][0, 0, 0, 0] = np.inf
+    elif kind == "extra":
+        values["extra\n'\u200b"] = np.zeros(3, np.float32)
+    elif kind == "missing":
+        del values["weight/b2"]
+    elif kind == "dtype":
+        values["weight/b2"] = np.zeros(3, np.int64)
+    elif kind == "scale":
+        values["weight/w1"] = np.ones((6, 3, 3, 8), np.int8)
+        values["weight/w1.scale"] = np.ones((6, 1, 1, 2), np.float32)
+    elif kind == "shape":
+        values["weight/w1"] = np.ones(50, np.uint8)
+        values["weight/w1.scale"] = np.ones((1, 1, 1, 1), np.float32)
+    else:
+        document["sizes"][0]["overrides"]["5"] = "table/0@0.5"
+    assert check_same(device, tiny.write(tmp_path / "a.inn", document, values))
+
+
+def test_nodes_outside_their_axis(device: Run, tmp_path: Path) -> None:
+    document, values = tiny.manifest(), tiny.tensors()
+    document["groups"][0] |= {"kernel": "cubic", "quadrature": "trapezoid"}
+    document["sizes"][0] |= {"grids": {"0": "grid/0@0.5"}, "tables": {}}
+    del values["table/0@0.5"]
+    values["grid/0@0.5"] = np.array([[0, 1.25, 5, 7.5], [1, 2, 3, 1.5]], np.float32)
+    assert "expected nodes in [0, 7]" in check_same(device, tiny.write(tmp_path / "a.inn", document, values))
+
+
+_NUMBERS = st.integers(-(1 << 70), 1 << 70) | st.floats(allow_nan=False, allow_infinity=False)
+# Characters that Unicode has not assigned are shown as they are; Python escapes those it does not know.
+_TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cn",)), max_size=120)
+_JSON = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _TEXTS,
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(_TEXTS, inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_field_replaced_by_anything(device: Run, tmp_path: Path, data: st.DataObject) -> None:
+    document: Any = deepcopy(tiny.manifest())
+    path = data.draw(st.sampled_from(test_bundle._paths(document)))
+    target = document
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = data.draw(_JSON)
+    check_same(device, tiny.write(tmp_path / "a.inn", document))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(0, 1 << 16), value=st.integers(0, 255))
+def test_any_byte_changed(device: Run, tmp_path: Path, position: int, value: int) -> None:
+    path = tiny.write(tmp_path / "a.inn")
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] = value
+    path.write_bytes(content)
+    check_same(device, path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", "none.inn"], ["info", "."], ["info", "/dev/null"], ["info", "a\n\x1b[31m.inn"],
+        *(["resample", "a.inn", "--size", s, "-o", "b.ms"] for s in ("0.3", "2", "a\u200b", "", "nan", "0x1")),
+        *(["resample", "a.inn", "--size", "small", "-o", o] for o in ("none/b.ms", "a.inn/b.ms", ".")),
+        ["resample", "a.inn", "--size", "small"], ["resample"], ["info", "a.inn", "--nothing"],
+        ["run", "a.inn", "--input", "x.npy", "--top", "0"], ["run", "a.inn", "--input", "none.npy"],
+        ["run", "a.inn", "--input", "x.npy", "--top", "x"], ["run", "a.inn", "--input"],
+        ["bench", "a.inn", "--sizes", "small,huge"], ["bench", "a.inn", "--threads", "1.5"],
+    ],
+)  # fmt: skip
+def test_wrong_arguments(
+    device: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.write(tmp_path / "a.inn")
+    np.save("x.npy", np.zeros((1, 2, 5, 4), np.float32))
+    with contextlib.suppress(SystemExit):  # argparse's way
+        assert main(arguments) == 2
+    expected = capsys.readouterr().err.partition(PREFIX)[2]
+    found = device(*arguments)
+    assert found.returncode == 2
+    assert found.stderr.partition(PREFIX)[2].partition(" (see")[0] == expected.partition(" (see")[0]
+    assert sorted(os.listdir()) == ["a.inn", "x.npy"]
+
+
+def test_numbers_are_shown_as_python_shows_them(device: Run, tmp_path: Path) -> None:
+    small = (0.1, 1e-5, 0.0001, 5e-324, -2.5, 100.0, 2.0**-24)
+    large = (1e22, 1e16, 123456789012345680.0, math.pi * 1e15, 1e15)
+    for number in (*small, *large, 10**50, -(10**30), 1 << 63, -(1 << 63), 1 << 64):
+        document = {**tiny.manifest(), "name": number}
+        assert f"found {str(number)[:5]}" in check_same(device, tiny.write(tmp_path / "a.inn", document))
