@@ -14,17 +14,14 @@ command -v "$python" >/dev/null || packages+=(python3 python3-venv)
 if command -v "$python" >/dev/null && ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   packages+=(python3-venv)
 fi
-# The tests of the device program are skipped where these are missing.
-if [ "$(id -u)" = 0 ]; then
+[ -d "${FASHION_MNIST:-/usr/share/datasets/fashion-mnist}" ] || packages+=(dataset-fashion-mnist)
+if [ "${1:-}" = --tests ] && [ "$(id -u)" = 0 ]; then
   command -v cmake >/dev/null || packages+=(cmake make)
   command -v aarch64-linux-gnu-g++ >/dev/null || packages+=(g++-aarch64-linux-gnu)
   command -v qemu-aarch64-static >/dev/null || packages+=(qemu-user-static)
   [ -e /usr/include/nlohmann/json.hpp ] || packages+=(nlohmann-json3-dev)
   [ -e /usr/include/flatbuffers/flatbuffers.h ] || packages+=(libflatbuffers-dev)
   [ -e /usr/include/eigen3 ] || packages+=(libeigen3-dev)
-fi
-[ -d "${FASHION_MNIST:-/usr/share/datasets/fashion-mnist}" ] || packages+=(dataset-fashion-mnist)
-if [ "${1:-}" = --tests ] && [ "$(id -u)" = 0 ]; then
   command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core)
 fi
 if [ "${#packages[@]}" -gt 0 ]; then
