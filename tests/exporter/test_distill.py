@@ -76,6 +76,22 @@ def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
     assert mean_score(labels) > mean_score(None) + 0.5
 
 
+def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = fold(import_onnx(MODEL))
+    channels = analyse(graph)
+    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+
+    def distilled(*rates: float) -> dict[str, np.ndarray]:
+        size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=True)
+        Calibration(graph, channels, axes).run([size], {"x": train})
+        monkeypatch.setattr("inn_exporter.distill.RATES", rates)
+        distill(graph, channels, axes, {0.3: size}, Samples({"x": train}), seen=32 * 15, seed=0)
+        return size.constants
+
+    for found, expected in zip(distilled(1.0, 0.01).values(), distilled(0.01).values()):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_labels_must_fit_the_network(train: np.ndarray) -> None:
     graph = fold(import_onnx(MODEL))
     samples = Samples({"x": train}, np.full(len(train), 10))

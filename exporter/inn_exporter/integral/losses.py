@@ -8,21 +8,22 @@ from typing import Any
 from ..backend import ops
 
 TEMPERATURE = 2.0
+MANY_CLASSES = 100
+"""Of more classes the scores are hardly told apart at temperature 2, so that it is 1."""
 LABEL_WEIGHT = 0.3
 """Of labels beside what the full size says, for smaller ones."""
 
 
 def divergence(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:
-    """Kullback–Leibler divergence of class scores, (images, classes), at temperature 2; for other outputs,
+    """Kullback–Leibler divergence of class scores, (images, classes), at `TEMPERATURE`; for other outputs,
     squared error relative to the target's. Several outputs add up."""
     total = 0.0
     for output, target in zip(outputs, targets):
         if len(output.shape) == 2:
-            soft = ops().softmax(target / TEMPERATURE, -1)
-            missing = ops().log_softmax(target / TEMPERATURE, -1) - ops().log_softmax(
-                output / TEMPERATURE, -1
-            )
-            total = total + ops().mean(ops().sum(soft * missing, -1)) * TEMPERATURE**2
+            temperature = TEMPERATURE if output.shape[1] <= MANY_CLASSES else 1.0
+            found, wanted = (ops().log_softmax(scores / temperature, -1) for scores in (output, target))
+            missing = ops().sum(ops().exp(wanted) * (wanted - found), -1)
+            total = total + ops().mean(missing) * temperature**2
         else:
             total = total + ops().mean((output - target) ** 2) / ops().mean(target**2)
     return total
