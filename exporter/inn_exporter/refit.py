@@ -22,10 +22,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-RIDGES = (0.003, 0.01, 0.03, 0.1)
-"""Ridges that are tried, relative to the mean diagonal."""
-HELD_OUT = 0.25
-"""Share of the samples, the last ones, by which the ridge is chosen."""
+RIDGE = 0.01
+"""ρ"""
 ROUNDS = 8
 
 
@@ -78,19 +76,17 @@ class Refit(NamedTuple):
 
 
 def refit_step(
-    seen: Observed, limits: tuple[float, float], ridge: float | None = None, rounds: int = ROUNDS
+    seen: Observed, limits: tuple[float, float], ridge: float = RIDGE, rounds: int = ROUNDS
 ) -> Refit | None:
     """The ridge solution; None where all patches are alike.
 
     Parameters
     ----------
     limits : of the activation that follows, infinite where there is none
-    ridge : ρ; None: what is best for samples that were not fitted
+    ridge : ρ, relative to the mean diagonal
     rounds : of moving the targets, where there are limits
     """
     blocks, features, samples = seen.patches.shape
-    if ridge is None:
-        ridge = best_ridge(seen)
     mean = seen.patches.mean(2, dtype=np.float64)
     gram = _product(seen.patches, seen.patches) - mean[:, :, None] * mean[:, None]
     level = ridge * np.einsum("bff->b", gram) / features
@@ -121,33 +117,6 @@ def refit_step(
         mean,
         gram,
     )
-
-
-def best_ridge(seen: Observed) -> float:
-    """Which of `RIDGES` leaves the least error in the last samples, fitted to the others."""
-    cut = seen.patches.shape[2] - int(HELD_OUT * seen.patches.shape[2])
-    fitted, judged = (_moments(seen, part) for part in (slice(cut), slice(cut, None)))
-    gram, cross = fitted
-    blocks, features, _ = gram.shape
-    level = np.maximum(np.einsum("bff->b", gram) / features, 1e-30)
-    errors = []
-    for ridge in RIDGES:
-        error = 0.0
-        for block in range(blocks):
-            factor = scipy.linalg.cho_factor(gram[block] + ridge * level[block] * np.eye(features))
-            kernel = scipy.linalg.cho_solve(factor, cross[block].T).T
-            error += float(np.sum((kernel @ judged[0][block] - 2 * judged[1][block]) * kernel))
-        errors.append(error)
-    return RIDGES[int(np.argmin(errors))]
-
-
-def _moments(seen: Observed, part: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Of some samples: E[(u - ū)(u - ū)ᵀ] and E[(T - y)(u - ū)ᵀ], per block."""
-    patches = seen.patches[:, :, part]
-    missing = (seen.target - seen.output)[:, part].reshape(len(patches), -1, patches.shape[2])
-    mean, middle = (a.mean(2, dtype=np.float64) for a in (patches, missing))
-    gram = _product(patches, patches) - mean[:, :, None] * mean[:, None]
-    return gram, _product(missing, patches) - middle[:, :, None] * mean[:, None]
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

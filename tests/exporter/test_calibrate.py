@@ -11,7 +11,7 @@ from inn_exporter.graph import Graph, Node
 from inn_exporter.importers import import_onnx
 from inn_exporter.nodes import axis_for
 from inn_exporter.operators import operator
-from inn_exporter.refit import RIDGES, Observed, best_ridge, refit_step
+from inn_exporter.refit import Observed, refit_step
 from inn_exporter.storage import store
 from inn_exporter.structure import Channels, analyse
 from inn_runtime.axes import Axis, round_width
@@ -188,13 +188,3 @@ def test_rescaling_restores_means_and_deviations(small: tuple[Graph, Channels, l
     full, found = (run(graph, inputs, constants)[output] for constants in (None, size.constants))
     assert found.mean(0) == pytest.approx(full.mean(0), abs=1e-4)
     assert found.std(0) == pytest.approx(full.std(0), abs=1e-4)
-
-
-def test_the_ridge_is_chosen_by_samples_that_were_not_fitted() -> None:
-    random = np.random.default_rng(0)
-    patches = random.standard_normal((1, 60, 400)).astype(np.float32)
-    nothing = np.zeros((5, 400), np.float32)
-    linear = random.standard_normal((5, 60)).astype(np.float32) @ patches[0]
-    noise = 50 * random.standard_normal((5, 400)).astype(np.float32)
-    assert best_ridge(Observed(patches, nothing, linear, nothing)) == RIDGES[0]
-    assert best_ridge(Observed(patches, nothing, noise, nothing)) == RIDGES[-1]
