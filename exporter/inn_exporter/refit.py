@@ -23,7 +23,7 @@ import numpy as np
 import scipy.linalg
 
 RIDGE = 0.01
-"""ρ"""
+"""Relative to the mean diagonal."""
 ROUNDS = 8
 
 
