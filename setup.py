@@ -3,11 +3,15 @@
 A wheel for one platform comes out where there are a C++ compiler and MindSpore Lite: a folder in the
 environment variable INNLITE_MINDSPORE_LITE, or the cache, which the first use of the runtime fills. Else
 the wheel fits every platform and the runtime compiles the interface at its first use.
+
+Wheels for ARM can be built on x86-64: with the environment variable _PYTHON_HOST_PLATFORM=linux-aarch64,
+which is Python's own for this, a cross compiler, and that machine's MindSpore Lite in the cache.
 """
 
 from __future__ import annotations
 
 import sys
+import sysconfig
 import types
 from pathlib import Path
 
@@ -36,11 +40,12 @@ class BuildWithInterface(build_py):
         folder = Path(self.build_lib, "inn_runtime", "engine")
         for old in folder.glob("inn_engine-*.so"):  # from an earlier build in the same tree
             old.unlink()
+        architecture = sysconfig.get_platform().partition("-")[2]
         try:
-            found = library.find_local_library()
+            found = library.find_local_library(architecture)
             if found is None:
                 raise EngineError("MindSpore Lite is not on this machine yet")
-            build.compile_interface(found, folder / build.compiled_name(found))
+            build.compile_interface(found, folder / build.compiled_name(found, architecture), architecture)
         except EngineError as error:
             self.warn(f"the engine's C interface is left to be compiled at first use: {error}")
 

@@ -44,7 +44,7 @@ engine="${found[0]}"
 options=(-DMINDSPORE_LITE="$engine")
 [ "$native" = yes ] || options+=(-DCMAKE_TOOLCHAIN_FILE="$PWD/device_demo/arm/$machine.cmake")
 cmake -S device_demo/arm -B "$folder/build" "${options[@]}" >/dev/null
-cmake --build "$folder/build" --parallel "$(nproc)" -- --silent
+cmake --build "$folder/build" --parallel "$(nproc)" >/dev/null
 
 mkdir -p "$folder/mindspore_lite/lib"
 cp "$folder/build/inn-device" "$folder/build/libinn_engine.so" "$folder"

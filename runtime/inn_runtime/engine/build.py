@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -26,9 +27,9 @@ _FLAGS = (
 )
 
 
-def compiled_name(library: Library) -> str:
+def compiled_name(library: Library, architecture: str | None = None) -> str:
     """File name of the compiled interface; it fits one version of MindSpore Lite and one machine."""
-    return f"inn_engine-{library.version}-{machine()}.so"
+    return f"inn_engine-{library.version}-{architecture or machine()}.so"
 
 
 def packaged(library: Library) -> Path | None:
@@ -55,15 +56,19 @@ def cached(library: Library) -> Path:
     return path
 
 
-def compile_interface(library: Library, output: Path) -> None:
+def compile_interface(library: Library, output: Path, architecture: str | None = None) -> None:
     """Compile the interface for one MindSpore Lite with ``$CXX``, ``g++`` or ``c++``.
+
+    For another machine's ``architecture`` the cross compiler is ``$CXX`` or ``ARCHITECTURE-linux-gnu-g++``.
 
     Raises
     ------
     EngineError : there is no compiler, or it fails
     """
     sources = _source_folder()
-    command = [*_compiler(), *_FLAGS, f"-I{sources}", "-isystem", str(library.folder)]
+    foreign = architecture not in (None, platform.machine())
+    compiler = _compiler([f"{architecture}-linux-gnu-g++"] if foreign else ["g++", "c++"])
+    command = [*compiler, *_FLAGS, f"-I{sources}", "-isystem", str(library.folder)]
     command += [str(sources / "inn_engine.cc"), "-o", str(output)]
     command += [f"-L{library.lib_folder}", f"-l:{MAIN_LIBRARY}"]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -82,12 +87,13 @@ def _source_folder() -> Path:
     raise EngineError(f"the sources of the engine's C interface are missing beside {package}; reinstall")
 
 
-def _compiler() -> list[str]:
+def _compiler(names: list[str]) -> list[str]:
     given = shlex.split(os.environ.get("CXX", ""))
-    for command in [given] if given else [["g++"], ["c++"]]:
+    for command in [given] if given else [[name] for name in names]:
         if shutil.which(command[0]):
             return command
     raise EngineError(
-        f"no C++ compiler ({given[0] if given else 'g++ or c++'}) to compile the engine's C interface with: "
-        "install one (Debian: apt install g++), or a wheel of this package that was built where there is one"
+        f"no C++ compiler ({given[0] if given else ' or '.join(names)}) to compile the engine's C interface "
+        "with: install one (Debian: apt install g++), or a wheel of this package that was built where there "
+        "is one"
     )

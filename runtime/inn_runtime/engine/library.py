@@ -107,12 +107,11 @@ def find_local_library(architecture: str | None = None) -> Library | None:
     ------
     EngineError : the machine is not supported, or the folder that the user gives is not MindSpore Lite
     """
-    architecture = architecture or machine()
-    if architecture not in WHEELS:
-        raise EngineError(f"MindSpore Lite {VERSION} runs on {' or '.join(WHEELS)}, not on {architecture}")
-    if architecture != platform.machine():
+    if architecture not in (None, platform.machine()):
+        if architecture not in WHEELS:
+            raise EngineError(f"MindSpore Lite {VERSION} runs on {' or '.join(WHEELS)}, not {architecture}")
         return _inspect(_cached_folder(architecture))
-    given = os.environ.get(ENVIRONMENT_VARIABLE)
+    own, given = machine(), os.environ.get(ENVIRONMENT_VARIABLE)
     if given:
         library = _inspect(Path(given)) or _inspect(Path(given) / "mindspore_lite")
         if library is None:
@@ -120,7 +119,7 @@ def find_local_library(architecture: str | None = None) -> Library | None:
                 f"{ENVIRONMENT_VARIABLE}: expected a folder with {', '.join(REQUIRED_FILES)}, found {given}"
             )
         return library
-    return _installed_library() or _inspect(_cached_folder(architecture))
+    return _installed_library() or _inspect(_cached_folder(own))
 
 
 def machine() -> str:
