@@ -177,6 +177,26 @@ def test_wrong_tensors(device: Run, tmp_path: Path, kind: str) -> None:
     assert check_same(device, tiny.write(tmp_path / "a.inn", document, values))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("count", [1, 1000])
+def test_expressions_that_overflow(device: Run, tmp_path: Path, sign: int, count: int) -> None:
+    document = tiny.manifest()
+    document["groups"][0]["size"] = 1 << 20
+    for factors in (1, 2, 5, 8):
+        term = [sign << 31, *[0] * factors]
+        document["tensors"][10]["values"] = [[term] * count, 0, 0, 0]
+        words = check_same(device, tiny.write(tmp_path / "a.inn", document))
+        assert "expected an expression whose value fits 32 bits at every width" in words
+
+
+def test_lengths_that_overflow(device: Run, tmp_path: Path) -> None:
+    document = tiny.manifest()
+    huge = {"group": 0, "outer": 1 << 20, "inner": (1 << 31) - 1}
+    for dims in ([[huge]], [[huge] * 1000] * 8, [[{"inner": 1 << 30}]] * 8):
+        document["weights"][0]["dims"] = dims
+        assert "'weight/w0': expected shape (" in check_same(device, tiny.write(tmp_path / "a.inn", document))
+
+
 def test_nodes_outside_their_axis(device: Run, tmp_path: Path) -> None:
     document, values = tiny.manifest(), tiny.tensors()
     document["groups"][0] |= {"kernel": "cubic", "quadrature": "trapezoid"}

@@ -88,6 +88,20 @@ def test_the_installed_package_is_found_but_not_imported(
     assert library.find_library().folder == folder
 
 
+def test_another_machines_library_comes_from_the_cache_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setenv(library.ENVIRONMENT_VARIABLE, str(make_library(tmp_path / "mine")))
+    assert library.find_local_library("aarch64") is None
+    folder = make_library(cache / "mindspore-lite-2.0.0-aarch64" / "mindspore_lite")
+    assert library.find_library("aarch64") == Library(folder, "2.0.0")
+    assert build.compiled_name(Library(folder, "2.0.0"), "aarch64") == "inn_engine-2.0.0-aarch64.so"
+    assert library.find_library().folder == tmp_path / "mine"
+    with pytest.raises(EngineError, match="not riscv64"):
+        library.find_library("riscv64")
+
+
 def test_libraries_load_after_what_they_need(tmp_path: Path) -> None:
     found = Library(make_library(tmp_path), "2.0.0")
     assert [path.name for path in found.load_order()] == [
