@@ -148,7 +148,7 @@ class Bundle:
         count, row = (shape[0] if shape else 1), math.prod(shape[1:])
         rows = count if rows is None else rows
         bits = packed_bits(found[0], count * row) if dtype == "uint8" else None
-        scale = self.tensor(key + SCALE_SUFFIX) if dtype in INTEGERS else None
+        scale = np.atleast_1d(self.tensor(key + SCALE_SUFFIX)) if dtype in INTEGERS else None
         first_use = key not in self._checked
         hasher, finite = hashlib.sha256(), True
         step = max(1, BLOCK_BYTES // (4 * row))

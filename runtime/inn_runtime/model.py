@@ -46,7 +46,7 @@ class Model:
     @property
     def is_safe(self) -> bool:
         """Whether the measured curve says that this size still stands in for the original network."""
-        return self.size >= float(self.bundle.manifest.curve.get("safe_from", 0.0))
+        return self.size >= float(self.bundle.manifest.curve.get("safe_from") or 0.0)
 
     @cached_property
     def parameters(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UsageError
-from .manifest import Attribute, GraphNode, GraphTensor, Manifest, evaluate
+from .manifest import Attribute, Expression, GraphNode, GraphTensor, Manifest, evaluate
 
 FILE_IDENTIFIER = b"MSL2"
 FLOAT32, INT32 = 43, 34
@@ -33,6 +33,8 @@ _META = {
     **{"nodes": 6, "tensors": 7, "subGraph": 8},
 }
 
+_BITS = {"byte": 8, "int": 32, "long": 64}
+
 WeightReader = Callable[[int], Iterable[npt.NDArray[np.float32]]]
 
 
@@ -47,7 +49,7 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
 
     Raises
     ------
-    UsageError : the file would be larger than a FlatBuffer can be
+    UsageError : the file would be larger than a FlatBuffer can be, or a number than its type
     """
     size = size_at_most(manifest, widths)
     if size > MAX_BYTES:
@@ -106,7 +108,7 @@ def _tensor(
         node_type, dims = NODE_CONSTANT, manifest.weights[tensor.weight].shape(widths)
         data = _bytes(builder, 4 * math.prod(dims), weight(tensor.weight))
     elif tensor.values is not None:
-        constant = np.array([evaluate(e, widths) for e in tensor.values], np.int32)
+        constant = np.array([_value(e, widths, "int") for e in tensor.values], np.int32)
         kind, node_type, dims, data = (
             INT32,
             NODE_CONSTANT,
@@ -165,13 +167,21 @@ def _attribute(builder: Any, attribute: Attribute, widths: tuple[int, ...]) -> A
     """The attribute's value at these widths; an offset where it is a vector or a text."""
     value: Any = attribute.value
     if attribute.type == "longs":
-        return _numbers(builder, [evaluate(e, widths) for e in value], np.int64)
+        return _numbers(builder, [_value(e, widths, "long") for e in value], np.int64)
     if attribute.type == "floats":
         return _numbers(builder, value, np.float32)
     if attribute.type == "string":
         return builder.CreateString(value)
     if attribute.type in ("byte", "int", "long"):
-        return evaluate(value, widths)
+        return _value(value, widths, attribute.type)
+    return value
+
+
+def _value(expression: Expression, widths: tuple[int, ...], kind: str) -> int:
+    """An expression's value. Up to size 1 it fits by the manifest's checks; beyond, it may not."""
+    value, bits = evaluate(expression, widths), _BITS[kind]
+    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+        raise UsageError(f"an attribute or constant exceeds {bits} bits at this size: choose a smaller one")
     return value
 
 

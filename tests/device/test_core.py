@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -178,16 +179,21 @@ def test_scalars_and_every_type_of_attribute(device: Run, tmp_path: Path) -> Non
     ]  # fmt: skip
     values["weight/scalar"] = np.array(3.5, np.float16)
     check_models(device, tiny.write(tmp_path / "a.inn", document, values), "small", "full")
+    values |= {"weight/scalar": np.array(-7, np.int8), "weight/scalar.scale": np.array(0.5, np.float32)}
+    check_models(device, tiny.write(tmp_path / "a.inn", document, values), "full")
 
 
 def test_more_than_the_engine_can_take(device: Run, tmp_path: Path) -> None:
-    document, values = plain("cubic", "none", align=1 << 20)
-    path = tiny.write(tmp_path / "a.inn", document, values)
-    result = device("resample", path, "--size", "1.2", "-o", tmp_path / "b.ms")
-    with pytest.raises(inn.UsageError) as caught:
-        inn.open(path).resample(1.2).to_bytes()
-    assert result.returncode == 2
-    assert result.stderr == f"inn-device resample: error: {caught.value}\n"
+    document, values = plain("cubic", "none")
+    wide, long = {**document, "align": 1 << 20}, deepcopy(document)
+    long["nodes"][4]["attributes"] = [[0, "byte", [[15, 0]]]]
+    for changed in (wide, long):
+        path = tiny.write(tmp_path / "a.inn", changed, values)
+        result = device("resample", path, "--size", "1.2", "-o", tmp_path / "b.ms")
+        with pytest.raises(inn.UsageError) as caught:
+            inn.open(path).resample(1.2).to_bytes()
+        assert result.returncode == 2
+        assert result.stderr == f"inn-device resample: error: {caught.value}\n"
 
 
 @pytest.mark.parametrize("kind", ["calibrated", "plain", "grids"])

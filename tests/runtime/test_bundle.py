@@ -208,6 +208,12 @@ def test_header_that_is_no_header(tmp_path: Path) -> None:
         _check_message(caught.value)
 
 
+def test_a_curve_may_lack_its_safe_size(tmp_path: Path) -> None:
+    document = tiny.manifest()
+    document["curve"]["safe_from"] = None
+    assert inn.open(tiny.write(tmp_path / "a.inn", document)).resample("small").is_safe
+
+
 def test_inputs_of_one_name(tmp_path: Path) -> None:
     document = tiny.manifest()
     document["tensors"].append(document["tensors"][0])

@@ -103,3 +103,11 @@ def test_product_that_overflows(tmp_path: Path) -> None:
     bundle = inn.open(tiny.write(tmp_path / "a.inn", values=stored(np.full((6, 1, 1, 1), 1e38, np.float32))))
     with pytest.raises(inn.BundleError, match=r"weight/w1' holds values that are not finite"):
         bundle.tensor(KEY)
+
+
+def test_scalars(tmp_path: Path) -> None:
+    document, values = tiny.manifest(), tiny.tensors()
+    document["weights"].append({"name": "scalar", "dims": []})
+    values |= {"weight/scalar": np.array(-7, np.int8), "weight/scalar.scale": np.array(0.5, np.float32)}
+    model = inn.open(tiny.write(tmp_path / "a.inn", document, values)).resample("full")
+    assert model.weight(6) == -3.5

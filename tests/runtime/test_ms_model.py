@@ -300,3 +300,25 @@ def test_peak_memory_while_resampling(tmp_path: Path, bits: int | None) -> None:
     size, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert size > 48e6
     assert peak <= 1.3 * size, f"{peak / 1e6:.0f} MB for a model of {size / 1e6:.0f} MB"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "bits"),
+    [
+        ("byte", [[15, 0]], 8),
+        ("int", [[(1 << 28) - 1, 0]], 32),
+        ("longs", [[[1 << 31, *[0] * 8]] * 64], 64),
+    ],
+)
+def test_numbers_that_exceed_their_type_beyond_full_size(
+    tmp_path: Path, kind: str, value: Any, bits: int
+) -> None:
+    document = tiny.manifest()
+    for group in document["groups"]:
+        group["kernel"] = "cubic"
+    document["sizes"][0] |= {"tables": {}, "overrides": {}}
+    document["nodes"][4]["attributes"] = [[0, kind, value]]
+    values = {key: array for key, array in tiny.tensors().items() if key.startswith("weight/")}
+    model = inn.open(tiny.write(tmp_path / "a.inn", document, values)).resample(1.5)
+    with pytest.raises(inn.UsageError, match=f"exceeds {bits} bits at this size"):
+        model.to_bytes()

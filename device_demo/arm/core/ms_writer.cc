@@ -97,13 +97,13 @@ class Packer {
   void AddAttribute(const Attribute &attribute, Reference vector);
 };
 
-// Sizes up to 1 fit by the manifest's checks; larger ones may not.
+// Up to size 1 it fits by the manifest's checks; beyond, it may not.
 template <typename Number>
 Number Packer::Value(const Expression &expression) const {
   const Wide value = Evaluate(expression, widths_);
   if (value < std::numeric_limits<Number>::min() || value > std::numeric_limits<Number>::max()) {
-    throw UsageError(manifest_.name + ": the value " + Decimal(value) + " does not fit " +
-                     std::to_string(8 * sizeof(Number)) + " bits: choose a smaller size");
+    throw UsageError("an attribute or constant exceeds " + std::to_string(8 * sizeof(Number)) +
+                     " bits at this size: choose a smaller one");
   }
   return static_cast<Number>(value);
 }
