@@ -23,6 +23,15 @@ if [ "${1:-}" = --tests ] && [ "$(id -u)" = 0 ]; then
   [ -e /usr/include/flatbuffers/flatbuffers.h ] || packages+=(libflatbuffers-dev)
   [ -e /usr/include/eigen3 ] || packages+=(libeigen3-dev)
   command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core)
+  # The Android app: its classes on the JVM, the APK, and Android's runtime.
+  [ -e /usr/share/java/junit4.jar ] || packages+=(junit4)
+  command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
+  [ -e /usr/share/android-framework-res ] || packages+=(android-framework-res)
+  for name in aapt zipalign apksigner ecj unzip; do command -v $name >/dev/null || packages+=($name); done
+  for name in libart libbacktrace libnativeloader libnativebridge; do
+    [ -e /usr/share/doc/android-$name ] || packages+=(android-$name)
+  done
+  [ -e /usr/lib/p7zip ] || packages+=(p7zip-full)
 fi
 if [ "${#packages[@]}" -gt 0 ]; then
   [ "$(id -u)" = 0 ] || fail "install first, as root: apt-get install ${packages[*]}"

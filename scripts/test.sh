@@ -8,5 +8,5 @@ ruff check .
 ruff format --check .
 mypy
 # MindSpore, which the exporter's tests load, cannot share a process with MindSpore Lite.
-python -m pytest tests/runtime tests/device "$@"
+python -m pytest tests/runtime tests/device tests/android "$@"
 exec python -m pytest tests/exporter "$@"
