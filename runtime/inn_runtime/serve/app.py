@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -60,11 +61,10 @@ def make_app(workbench: Workbench, samples: Sequence[Path] = (), hosts: Sequence
     hosts : names under which browsers may reach this device, besides ``localhost``, its own name and
         any IP address. Another name means that a foreign page has had its own name point here.
     """
-    few = asyncio.Semaphore(AT_ONCE)
+    few = CapacityLimiter(AT_ONCE)
 
     async def in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
-        async with few:
-            return await run_in_threadpool(function, *arguments)
+        return await run_sync(function, *arguments, limiter=few)
 
     async def model(request: Request) -> Response:
         return JSONResponse({**workbench.describe(), "samples": len(samples), "max_bytes": MAX_BYTES})
