@@ -54,3 +54,6 @@ fi
 
 # Fetch MindSpore Lite and compile the interface to it now (cached), so that nothing later needs the network.
 .venv/bin/python -c 'from inn_runtime.engine import load_engine; load_engine("native")'
+if [ "${1:-}" = --tests ] && command -v aarch64-linux-gnu-g++ >/dev/null; then
+  .venv/bin/python -c 'from inn_runtime.engine.library import find_library; find_library("aarch64")'
+fi

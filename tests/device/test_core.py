@@ -12,11 +12,11 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
-from conftest import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inn_runtime.axes import KERNELS, QUADRATURES
 from inn_runtime.cli.summary import describe, format_summary
+from program import Run
 from test_ms_model import Reader
 from test_packed import pack
 

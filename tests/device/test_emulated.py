@@ -11,8 +11,8 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
-from conftest import ROOT, Run, build
 from inn_runtime.axes import KERNELS
+from program import ROOT, Run, build
 from test_core import check_models, plain
 from test_messages import check_same
 

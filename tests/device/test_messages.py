@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import test_bundle
 import tiny
-from conftest import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inn_runtime.cli import main
+from program import Run
 from safetensors.numpy import save
 
 PREFIX = "error: "

@@ -12,9 +12,9 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
-from conftest import Run
 from inn_runtime.cli import main
 from inn_runtime.noise import noise
+from program import Run
 
 Answer = Callable[..., Any]
 
