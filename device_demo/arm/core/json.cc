@@ -20,19 +20,18 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   Json result;
   std::string error;
 
-  bool null() override {
-    Add(Json::kNull);
-    return true;
-  }
+  bool null() override { return Add(Json::kNull) != nullptr; }
 
   bool boolean(bool value) override {
-    Add(Json::kBoolean).boolean = value;
-    return true;
+    Json *entry = Add(Json::kBoolean);
+    if (entry != nullptr) entry->boolean = value;
+    return entry != nullptr;
   }
 
   bool number_integer(int64_t value) override {
-    Add(Json::kInteger).integer = value;
-    return true;
+    Json *entry = Add(Json::kInteger);
+    if (entry != nullptr) entry->integer = value;
+    return entry != nullptr;
   }
 
   bool number_unsigned(uint64_t value) override {
@@ -42,13 +41,15 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 
   bool number_float(double value, const std::string &text) override {
     if (text.find_first_of(".eE") == text.npos) return BigInteger(value, text);
-    Add(Json::kFloat).number = value;
-    return true;
+    Json *entry = Add(Json::kFloat);
+    if (entry != nullptr) entry->number = value;
+    return entry != nullptr;
   }
 
   bool string(std::string &value) override {
-    AddContent(Json::kText).text = std::move(value);
-    return true;
+    Json *entry = Add(Json::kText);
+    if (entry != nullptr) ContentOf(entry).text = std::move(value);
+    return entry != nullptr;
   }
 
   bool binary(nlohmann::json::binary_t &) override { return Fail("binary data"); }
@@ -56,13 +57,13 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   bool start_object(size_t) override { return Open(Json::kObject); }
 
   bool key(std::string &value) override {
-    open_.back()->content->keys.push_back(std::move(value));
+    ContentOf(open_.back()).keys.push_back(std::move(value));
     return true;
   }
 
   bool end_object() override {
     std::unordered_set<std::string_view> seen;
-    for (const auto &key : open_.back()->content->keys) {
+    for (const auto &key : open_.back()->keys()) {
       if (!seen.insert(key).second) return Fail("the key " + Shown(key) + " occurs twice");
     }
     open_.pop_back();
@@ -82,40 +83,44 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
+  size_t count_ = 0;
   std::vector<Json *> open_;  // an open value is the last of its parent's, which does not move meanwhile
 
-  Json &Add(Json::Kind kind) {
+  // Null where there are too many.
+  Json *Add(Json::Kind kind) {
+    if (++count_ > kMaxValues) {
+      Fail("more than " + std::to_string(kMaxValues) + " values");
+      return nullptr;
+    }
     Json *value = &result;
     if (!open_.empty()) {
-      auto &items = open_.back()->content->items;
+      auto &items = ContentOf(open_.back()).items;
       items.emplace_back();
       value = &items.back();
     }
     value->kind = kind;
-    return *value;
+    return value;
   }
 
-  JsonContent &AddContent(Json::Kind kind) {
-    Json &value = Add(kind);
-    value.content = std::make_unique<JsonContent>();
-    return *value.content;
+  static JsonContent &ContentOf(Json *value) {
+    if (value->content == nullptr) value->content = std::make_unique<JsonContent>();
+    return *value->content;
   }
 
   bool BigInteger(double value, const std::string &text) {
     if (text.size() > kMaxDigits) return Fail("an integer of " + std::to_string(text.size()) + " digits");
-    Json &entry = Add(Json::kBigInteger);
-    entry.number = value;
-    entry.content = std::make_unique<JsonContent>();
-    entry.content->text = text;
+    Json *entry = Add(Json::kBigInteger);
+    if (entry == nullptr) return false;
+    entry->number = value;
+    ContentOf(entry).text = text;
     return true;
   }
 
   bool Open(Json::Kind kind) {
     if (open_.size() >= kMaxDepth) return Fail("nested deeper than " + std::to_string(kMaxDepth));
-    Json &value = Add(kind);
-    value.content = std::make_unique<JsonContent>();
-    open_.push_back(&value);
-    return true;
+    Json *value = Add(kind);
+    open_.push_back(value);
+    return value != nullptr;
   }
 
   bool Fail(const std::string &reason) {
@@ -187,13 +192,18 @@ std::u32string Short(const Json &value, int level) {
   }
 }
 
+const JsonContent &Content(const Json &value) {
+  static const JsonContent nothing;
+  return value.content ? *value.content : nothing;
+}
+
 }  // namespace
 
-const std::string &Json::text() const { return content->text; }
+const std::string &Json::text() const { return Content(*this).text; }
 
-const std::vector<Json> &Json::items() const { return content->items; }
+const std::vector<Json> &Json::items() const { return Content(*this).items; }
 
-const std::vector<std::string> &Json::keys() const { return content->keys; }
+const std::vector<std::string> &Json::keys() const { return Content(*this).keys; }
 
 const Json *Json::Find(const std::string &key) const {
   const auto &names = keys();

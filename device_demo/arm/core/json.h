@@ -22,7 +22,7 @@ struct Json {
     int64_t integer = 0;
     double number;  // of a big integer its nearest
   };
-  std::unique_ptr<JsonContent> content;  // of a text, a big integer, a list or an object
+  std::unique_ptr<JsonContent> content;  // of a text, a big integer, a list or an object; null where empty
 
   const std::string &text() const;
   const std::vector<Json> &items() const;  // of a list, or an object's values
@@ -38,11 +38,12 @@ struct JsonContent {
 
 Json JsonText(const std::string &text);
 
-// Parse a document. Throws std::runtime_error with the reason: not JSON, a key that occurs twice, a number
-// beyond double, or nested deeper than kMaxDepth.
-Json ParseJson(const std::string &text);
+// What bounds the memory that a document takes.
+constexpr size_t kMaxDepth = 100, kMaxValues = 1 << 22;
 
-constexpr size_t kMaxDepth = 100;
+// Parse a document. Throws std::runtime_error with the reason: not JSON, a key that occurs twice, a number
+// beyond double, nested too deep, or too many values.
+Json ParseJson(const std::string &text);
 
 // Anybody's value in a message: on one line, and short however large the value is.
 std::string Shown(const Json &value);
