@@ -34,7 +34,9 @@ Arguments::Arguments(const std::vector<Option> &options, const std::vector<std::
         // As for argparse, what looks like an option is no value, but a negative number is.
         const bool next = i + 1 < words.size() && (words[i + 1].size() < 2 || words[i + 1][0] != '-' ||
                                                    std::isdigit(static_cast<unsigned char>(words[i + 1][1])));
-        if (equals == word.npos && !next) throw ArgumentError("argument " + FullName(*option) + ": expected one argument");
+        if (equals == word.npos && !next) {
+          throw ArgumentError("argument " + FullName(*option) + ": expected one argument");
+        }
         value = equals == word.npos ? words[++i] : word.substr(equals + 1);
       } else if (equals != word.npos) {
         throw ArgumentError("argument " + FullName(*option) + ": ignored explicit argument " +

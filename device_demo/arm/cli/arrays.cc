@@ -1,6 +1,7 @@
 #include "arrays.h"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 

@@ -13,7 +13,6 @@
 #include "bench.h"
 #include "error.h"
 #include "files.h"
-#include "json.h"
 #include "summary.h"
 
 namespace inn {
@@ -129,10 +128,8 @@ void Verify(const Arguments &arguments) {
     const auto outputs = session.Run(inputs);
     for (const auto &[name, key] : size.check) {
       const std::string of_size = "size " + General(size.size) + ": output " + Quoted(name);
-      const auto port = std::find_if(manifest.outputs.begin(), manifest.outputs.end(),
-                                     [&name = name](const Port &p) { return p.name == name; });
-      const double difference = SelfCheck(bundle->source() + ": " + of_size, bundle->Read(key),
-                                          outputs[port - manifest.outputs.begin()]);
+      const size_t output = FindPort(manifest.outputs, name) - manifest.outputs.data();
+      const double difference = SelfCheck(bundle->source() + ": " + of_size, bundle->Read(key), outputs[output]);
       checks.push_back({{"size", size.size}, {"output", name}, {"difference", difference}});
       char shown[16];
       std::snprintf(shown, sizeof shown, "%.1e", difference);
@@ -188,8 +185,7 @@ std::map<std::string, Tensor> ReadInputs(const std::string &path, const std::vec
   }
   std::map<std::string, Tensor> inputs;
   for (auto &[name, array] : arrays) {
-    const bool known = std::any_of(ports.begin(), ports.end(), [&name = name](const Port &p) { return p.name == name; });
-    if (known && array.dtype.compare(0, 5, "float") != 0) {
+    if (FindPort(ports, name) != nullptr && array.dtype.compare(0, 5, "float") != 0) {
       throw UsageError("input " + Quoted(name) + ": expected float32 values, found " + array.dtype);
     }
     inputs[name] = std::move(array.tensor);
@@ -285,7 +281,8 @@ std::string FormatTitle(const std::string &name, const BenchResult &result) {
          Plural(options.threads, "thread") + ", batch " + std::to_string(options.batch) + ", " +
          std::to_string(options.warmup) + " warm-up and " + std::to_string(options.runs) + " timed runs\n" +
          "times in ms; first: first inference; model: .ms file, peak: resident memory, in MB\n\n" +
-         TableLine({"size", "", "min", "mean", "p50", "p95", "max", "std", "first", "build", "resample", "model", "peak"});
+         TableLine({"size", "", "min", "mean", "p50", "p95", "max", "std", "first", "build", "resample", "model",
+                    "peak"});
 }
 
 std::string FormatResult(const BenchResult &result) {

@@ -13,7 +13,7 @@ using nlohmann::ordered_json;
 
 constexpr size_t kShownLabels = 5;
 
-std::string Capital(const std::string &schedule) {
+std::string CostName(const std::string &schedule) {
   return schedule == "flops" ? "FLOPs" : schedule == "params" ? "parameters" : schedule;
 }
 
@@ -149,7 +149,9 @@ ordered_json Describe(const std::shared_ptr<const Bundle> &bundle) {
 
 std::string FormatSummary(const ordered_json &summary) {
   std::vector<std::string> lines = {summary["name"]};
-  const auto add = [&](const std::string &key, const std::string &value) { lines.push_back(PadRight(key, 10) + value); };
+  const auto add = [&](const std::string &key, const std::string &value) {
+    lines.push_back(PadRight(key, 10) + value);
+  };
   const std::string file = summary["file"], quadrature = summary["quadrature"];
   add("file", file + ", " + Fixed(static_cast<double>(summary["bytes"].get<uint64_t>()) / 1e6, 2) + " MB");
   add("sha256", summary["sha256"]);
@@ -175,7 +177,7 @@ std::string FormatSummary(const ordered_json &summary) {
                      (quadrature.empty() ? "no" : quadrature) + " quadrature, widths in multiples of " +
                      summary["align"].dump());
   if (summary["schedule"] != "uniform") {
-    add("schedule", "each size takes the " + Capital(summary["schedule"]) +
+    add("schedule", "each size takes the " + CostName(summary["schedule"]) +
                         " of that uniform width; widths differ by group");
   }
   if (!summary["n"].is_null() && summary["n"] != 0) add("measured", "on " + summary["n"].dump() + " images");

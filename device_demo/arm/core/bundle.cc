@@ -140,9 +140,8 @@ Expected ExpectedTensors(const Manifest &manifest, const std::string &source) {
     for (const auto &[index, key] : size.overrides) expected.Add(key, manifest.weights[index].ShapeAt(size.widths));
     for (const auto &[group, key] : size.grids) expected.Add(key, {2, size.widths[group]});
     for (const auto &[name, key] : size.check) {
-      const auto port = std::find_if(manifest.outputs.begin(), manifest.outputs.end(),
-                                     [&name = name](const Port &output) { return output.name == name; });
-      if (port == manifest.outputs.end()) {
+      const Port *port = FindPort(manifest.outputs, name);
+      if (port == nullptr) {
         throw BundleError(source + ": the self-check names an unknown output " + Quoted(name));
       }
       expected.Add(key, WideShape(port->shape.begin(), port->shape.end()));

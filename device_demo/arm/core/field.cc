@@ -20,18 +20,18 @@ bool IsControl(char32_t c) {
 
 }  // namespace
 
-BundleError Field::Error(const std::string &text) const {
+BundleError Field::Refusal(const std::string &text) const {
   return BundleError(*source_ + ": manifest field " + path_ + text);
 }
 
 BundleError Field::Fail(const std::string &expected) const {
-  return Error(": expected " + expected + ", found " + Shown(*value_));
+  return Refusal(": expected " + expected + ", found " + Shown(*value_));
 }
 
 Field Field::operator[](const std::string &key) const {
   if (value_->kind != Json::kObject) throw Fail("an object");
   const Json *member = value_->Find(key);
-  if (member == nullptr) throw Error("." + key + " is missing");
+  if (member == nullptr) throw Refusal("." + key + " is missing");
   return Field(member, path_ + "." + key, source_);
 }
 
@@ -46,8 +46,8 @@ std::vector<Field> Field::List(std::optional<size_t> length) const {
   if (value_->kind != Json::kList) throw Fail("a list");
   const auto &items = value_->items();
   const std::string found = " entries, found " + std::to_string(items.size());
-  if (items.size() > kMaxCount) throw Error(": expected at most " + std::to_string(kMaxCount) + found);
-  if (length && items.size() != *length) throw Error(": expected " + std::to_string(*length) + found);
+  if (items.size() > kMaxCount) throw Refusal(": expected at most " + std::to_string(kMaxCount) + found);
+  if (length && items.size() != *length) throw Refusal(": expected " + std::to_string(*length) + found);
   std::vector<Field> result;
   result.reserve(items.size());
   for (const auto &item : items) {

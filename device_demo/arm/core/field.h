@@ -21,10 +21,9 @@ class Field {
       : value_(value), path_(std::move(path)), source_(source) {}
 
   const Json &value() const { return *value_; }
-  const std::string &path() const { return path_; }
 
   // The errors to throw: "FILE: manifest field PATH" with what follows, or with expected and found.
-  BundleError Error(const std::string &text) const;
+  BundleError Refusal(const std::string &text) const;
   BundleError Fail(const std::string &expected) const;
 
   Field operator[](const std::string &key) const;

@@ -18,8 +18,7 @@ Wide Evaluate(const Expression &expression, const Widths &widths) {
   for (const auto &term : expression) {
     Wide product = term.coefficient;
     for (const int64_t group : term.groups) {
-      if (__builtin_mul_overflow(product, Wide{widths[group]}, &product)) product = term.coefficient < 0 ? -kMost : kMost;
-      product = std::clamp(product, -kMost, kMost);
+      product = std::clamp(product * widths[group], -kMost, kMost);  // widths have at most 22 bits
     }
     total += product;
   }
@@ -42,6 +41,11 @@ WideShape Weight::ShapeAt(const Widths &widths) const {
 Shape Port::EngineShape() const {
   if (shape.size() != 4) return shape;
   return {shape[0], shape[2], shape[3], shape[1]};
+}
+
+const Port *FindPort(const std::vector<Port> &ports, const std::string &name) {
+  const auto found = std::find_if(ports.begin(), ports.end(), [&](const Port &port) { return port.name == name; });
+  return found == ports.end() ? nullptr : &*found;
 }
 
 Widths Manifest::FullWidths() const {

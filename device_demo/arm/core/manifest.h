@@ -3,7 +3,6 @@
 #define INN_MANIFEST_H_
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -97,6 +96,9 @@ struct Port {
   Shape EngineShape() const;  // four dimensions are NHWC there
 };
 
+// The one of this name, or null.
+const Port *FindPort(const std::vector<Port> &ports, const std::string &name);
+
 // Names of bundle tensors by what they belong to, in the manifest's order.
 template <typename Key>
 using References = std::vector<std::pair<Key, std::string>>;
@@ -131,7 +133,7 @@ struct Manifest {
   std::string schedule;
   std::vector<Size> sizes;
   std::vector<std::pair<std::string, double>> presets;
-  std::optional<int64_t> images;     // that the curve was measured on
+  std::optional<int64_t> images;  // that the curve was measured on
   std::optional<double> safe_from;
   int64_t check_seed;
   References<std::string> digests;

@@ -52,7 +52,7 @@ int64_t Index(const std::string &key, const Field &value, size_t count) {
   const bool digits = !key.empty() && key.size() <= 9 && key.find_first_not_of("0123456789") == key.npos;
   const int64_t index = digits && (key[0] != '0' || key == "0") ? std::stoll(key) : -1;
   if (index < 0 || index >= static_cast<int64_t>(count)) {
-    throw value.Error(": expected a key below " + std::to_string(count) + ", found " + Shown(key));
+    throw value.Refusal(": expected a key below " + std::to_string(count) + ", found " + Shown(key));
   }
   return index;
 }
@@ -130,7 +130,7 @@ template <typename Named>
 void CheckUnique(const std::vector<Named> &entries, const Field &value) {
   std::unordered_set<std::string> seen;
   for (const auto &entry : entries) {
-    if (!seen.insert(entry.name).second) throw value.Error(": the name " + Quoted(entry.name) + " occurs twice");
+    if (!seen.insert(entry.name).second) throw value.Refusal(": the name " + Quoted(entry.name) + " occurs twice");
   }
 }
 

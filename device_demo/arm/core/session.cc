@@ -100,8 +100,7 @@ std::vector<Tensor> Session::EngineInputs(const std::map<std::string, Tensor> &i
   const auto &ports = bundle_->manifest().inputs;
   std::vector<std::string> unknown;
   for (const auto &[name, tensor] : inputs) {
-    const bool known = std::any_of(ports.begin(), ports.end(), [&name = name](const Port &p) { return p.name == name; });
-    if (!known) unknown.push_back(name);
+    if (FindPort(ports, name) == nullptr) unknown.push_back(name);
   }
   if (!unknown.empty()) {
     throw UsageError("inputs: expected the names " + Names(ports) + ", found " + Join(unknown, ", "));
