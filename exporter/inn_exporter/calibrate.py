@@ -162,11 +162,13 @@ class Calibration:
                 size.constants[name] = resize(
                     self.graph.constants[name], self.channels.dims[name], discretisation
                 )
-        output = forward.run_node(node, resized, size.constants)
+        found = forward.run_node(node, resized, size.constants)
         if not operator(node).linear:
-            return output
+            return found
+        output = channels_second(node, found)
         if self.rescale:
-            self._rescale(size, node, self._sampled(node.output, full[node.output], discretisation), output)
+            target = self._sampled(node.output, full[node.output], discretisation)
+            self._rescale(size, node, channels_second(node, target), output)
             return forward.run_node(node, resized, size.constants)
         aim = self._aim(node, discretisation, full, resized)
         if (size.refit or node.depthwise) and self._refit(size, node, aim, resized, output):
@@ -175,7 +177,7 @@ class Calibration:
         delta = (sum(missing) * output.shape[1] / output.size).astype(np.float32)
         self._set_bias(size, node, size.constants[node.inputs[2]] + delta)
         output += delta.reshape(1, -1, *[1] * (output.ndim - 2))
-        return output
+        return found
 
     def _refit(
         self,
@@ -227,7 +229,8 @@ class Calibration:
         full: Mapping[str, np.ndarray],
         resized: Mapping[str, np.ndarray],
     ) -> Callable[[slice], tuple[np.ndarray, np.ndarray]]:
-        """For some images: what the layer's output should be, and what is added to it before an activation.
+        """For some images: what the layer's output should be, and what is added to it before an activation;
+        channels in the second dimension.
 
         In a residual sum the target makes up for what the other operand gets wrong.
         """
@@ -239,7 +242,7 @@ class Calibration:
             for name in others:
                 target = target + self._sampled(name, full[name][part], discretisation) - resized[name][part]
                 other = other + resized[name][part]
-            return target, other
+            return channels_second(node, target), channels_second(node, other)
 
         return aim
 
@@ -260,9 +263,7 @@ class Calibration:
 
     def _sampled(self, name: str, activation: np.ndarray, discretisation: Discretisation) -> np.ndarray:
         """The full network's activation at the channels that the resized network keeps."""
-        produced = self.channels.dims[name][1]
-        dims: list[Dimension] = [(Segment(None, 1, length, None),) for length in activation.shape]
-        dims[1] = produced
+        dims: list[Dimension] = [(Segment(None, 1, len(activation), None),), *self.channels.dims[name][1:]]
         return resize(activation, dims, discretisation)
 
     def _table(
@@ -291,8 +292,13 @@ def _chunks(activation: np.ndarray) -> list[slice]:
     return [slice(first, first + CHUNK) for first in range(0, len(activation), CHUNK)]
 
 
+def channels_second(node: Node, activation: np.ndarray) -> np.ndarray:
+    """A view of a linear layer's output with its channels in the second dimension."""
+    return np.moveaxis(activation, operator(node).channel_axis, 1)
+
+
 def _others(activation: np.ndarray) -> tuple[int, ...]:
-    """All dimensions but the channels'."""
+    """All dimensions but the second, the channels'."""
     return tuple(axis for axis in range(activation.ndim) if axis != 1)
 
 

@@ -145,7 +145,8 @@ def concerns(samples: Samples, graph: Graph, channels: Channels) -> list[str]:
             )
     poor: dict[int, tuple[float, str]] = {}
     for key, group in channels.quadratures:
-        positions = math.prod(graph.shapes[key.tensor][2:]) if key.dim == 1 else 1
+        shape = graph.shapes[key.tensor]
+        positions = math.prod(shape) // shape[key.dim]
         share = len(samples) * min(positions, POSITIONS) / channels.sizes[group]
         poor[group] = min(poor.get(group, (share, key.tensor)), (share, key.tensor))
     scarce = [group for group, (share, _) in poor.items() if share < FEWEST_SAMPLES]

@@ -1,7 +1,8 @@
 """From the exporter's graph to MindSpore Lite's terms: nodes, layouts and fusions, all decided here.
 
-Four-dimensional activations are NHWC, all others stay as they are. The network's four-dimensional
-outputs end with a transposition to NCHW, as the vendor's converter does it.
+Four-dimensional activations are NHWC, all others stay as they are, unless their operator says otherwise:
+what the engine holds may have its dimensions in any order. Operators ask for the order that they need, which
+costs a transposition where it is another. The network's outputs end in the order that they have in ONNX.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from inn_runtime.manifest import Dimension, Expression
 
 from . import expressions
 from .graph import Graph, Node
-from .primitives import NCHW, NHWC, PRIMITIVES, RELU, RELU6
+from .primitives import NHWC, PRIMITIVES, RELU, RELU6
+
+Order = tuple[int, ...]
+"""Dimensions of the graph's tensor in the engine's order."""
 
 
 @dataclass
@@ -53,7 +57,8 @@ class Lowering:
         self.macs: Expression = expressions.constant(0)
         self.one_image = False
         """Whether the engine can run the network on one image at a time only."""
-        self._index: dict[str, int] = {}
+        self._index: dict[tuple[str, Order], int] = {}
+        self._orders: dict[str, Order] = {}
         self._fused = _fusible_activations(graph)
 
     # ------------------------------------------------------------------ for lowering rules
@@ -65,45 +70,89 @@ class Lowering:
         """Length of a dimension as an expression of group widths."""
         return expressions.length(self.dims[name][axis])
 
-    def fused_activation(self, node: Node) -> dict[str, int]:
+    def fused_activation(self, node: Node) -> dict[str, Any]:
         """The attribute for an activation fused into ``node``, if there is one."""
         fused = self._fused.get(node.output)
         return {} if fused is None else {"activation_type": _activation_type(fused)}
 
     def variable(self, name: str) -> int:
-        """The tensor of an activation."""
-        if name not in self._index:
-            self._index[name] = self._tensor({"name": name})
-        return self._index[name]
+        """The tensor of an activation, in the engine's usual order."""
+        return self.arranged(name, usual_order(len(self.shape(name))))
 
-    def operand(self, name: str) -> int:
-        """The tensor of an activation or of a constant that takes part in elementwise arithmetic."""
-        if name not in self.graph.constants:
-            return self.variable(name)
-        return self.weight(name, NHWC if len(self.shape(name)) == 4 else None)
+    def plain(self, name: str) -> int:
+        """The tensor of an activation with its dimensions as in the graph."""
+        return self.arranged(name, tuple(range(len(self.shape(name)))))
+
+    def plain_for_reshape(self, node: Node) -> int:
+        """The tensor of a node's first input with its dimensions as in the graph, to be reshaped.
+
+        MindSpore Lite 2.0 drops a transposition before a reshape where the shapes before and after it are
+        equal, though elements move. So it goes through a dimension of length 1 that changes its place.
+        """
+        name = node.inputs[0]
+        held, plain = self._orders[name], tuple(range(len(self.shape(name))))
+        if held == plain:
+            return self.plain(name)
+        lengths = [self.length(name, axis) for axis in held[1:]]
+        widened = self.temporary(node, "widened")
+        shape = self.integers(f"{node.name}.widened.shape", [-1, *lengths, 1])
+        self.emit("Reshape", node, [self.arranged(name, held), shape], output=widened)
+        return self.transpose(node, widened, [0, len(held), *(held.index(axis) for axis in plain[1:])])
+
+    def order(self, name: str) -> Order:
+        """In which order the engine holds an activation's dimensions."""
+        return self._orders[name]
+
+    def arranged(self, name: str, order: Order) -> int:
+        """The tensor of an activation or a constant with its dimensions in the given order."""
+        if (name, order) not in self._index:
+            if name in self.graph.constants and name not in self._orders:
+                return self.weight(name, order)
+            held = self._orders[name]
+            source = self._index[name, held]
+            moved = self._tensor({"name": f"{name}.in_order_{''.join(map(str, order))}"})
+            self._index[name, order] = self._move(source, [held.index(axis) for axis in order], moved)
+        return self._index[name, order]
+
+    def alias(self, name: str, of: str, order: Order) -> None:
+        """Let an activation be what another is, with its dimensions in the given order."""
+        self._orders[name] = order
+        self._index[name, order] = self._index[of, self._orders[of]]
 
     def weight(self, name: str, permutation: Sequence[int] | None = None) -> int:
         """The tensor of a constant, with its dimensions permuted into the engine's layout."""
-        if name not in self._index:
-            values = self.graph.constants[name]
-            order = tuple(permutation or range(values.ndim))
-            dims = tuple(self.dims[name][axis] for axis in order)
-            self.weights.append(LoweredWeight(name, order, dims, values.transpose(order)))
-            self._index[name] = self._tensor({"name": name, "weight": len(self.weights) - 1})
-        return self._index[name]
+        order = tuple(permutation or range(self.graph.constants[name].ndim))
+        if name in self._orders:
+            return self.arranged(name, order)
+        values = self.graph.constants[name]
+        dims = tuple(self.dims[name][axis] for axis in order)
+        self.weights.append(LoweredWeight(name, order, dims, values.transpose(order)))
+        self._orders[name] = order
+        self._index[name, order] = self._tensor({"name": name, "weight": len(self.weights) - 1})
+        return self._index[name, order]
 
     def integers(self, name: str, values: Sequence[int | Expression], shape: Sequence[int] = ()) -> int:
         """An int32 tensor, by default a vector; entries may be expressions of widths."""
         return self._tensor({"name": name, "values": list(values), "shape": list(shape or [len(values)])})
 
     def emit(
-        self, primitive: str, node: Node, inputs: Sequence[int], output: int | None = None, **attributes: Any
+        self,
+        primitive: str,
+        node: Node,
+        inputs: Sequence[int],
+        output: int | None = None,
+        order: Order | None = None,
+        **attributes: Any,
     ) -> int:
-        """Append a node; without ``output`` it writes the tensor of the node's (fused) output."""
+        """Append a node; without ``output`` it writes the tensor of the node's (fused) output, with its
+        dimensions in the usual order or in ``order``."""
         number, slots = PRIMITIVES[primitive]
         name = node.name
         if output is None:
-            output = self.variable(self.result(node))
+            result = self.result(node)
+            order = order or usual_order(len(self.shape(result)))
+            output = self._index[result, order] = self._tensor({"name": result})
+            self._orders[result] = order
         else:  # a step on the way
             name = self.tensors[output]["name"]
         self.nodes.append(
@@ -117,17 +166,18 @@ class Lowering:
         )
         return output
 
-    def transpose(self, node: Node, tensor: int, order: Sequence[int], output: int | None = None) -> int:
-        """Append a transposition; without ``output`` it writes a new tensor."""
-        if output is None:
-            output = self._tensor({"name": f"{node.name}.transposed"})
-        axes = self.integers(f"{node.name}.order", list(order))
+    def transpose(self, node: Node, tensor: int, order: Sequence[int]) -> int:
+        """Append a transposition, which writes a new tensor."""
+        return self._move(tensor, order, self._tensor({"name": f"{node.name}.transposed"}))
+
+    def _move(self, tensor: int, order: Sequence[int], output: int) -> int:
+        name = self.tensors[output]["name"]
         self.nodes.append(
             {
-                "name": f"{node.name}.transpose",
+                "name": f"{name}.transpose",
                 "primitive": PRIMITIVES["Transpose"].number,
                 "attributes": [],
-                "inputs": [tensor, axes],
+                "inputs": [tensor, self.integers(f"{name}.order", list(order))],
                 "outputs": [output],
             }
         )
@@ -167,18 +217,25 @@ class Lowering:
 
     def _input(self, name: str) -> int:
         shape = self.graph.shapes[name]
-        order = NHWC if len(shape) == 4 else range(len(shape))
-        self._index[name] = self._tensor({"name": name, "dims": [shape[axis] for axis in order]})
-        return self._index[name]
+        order = usual_order(len(shape))
+        self._orders[name] = order
+        self._index[name, order] = self._tensor({"name": name, "dims": [shape[axis] for axis in order]})
+        return self._index[name, order]
 
     def _output(self, name: str) -> int:
-        index = self._index[name]
-        if len(self.graph.shapes[name]) != 4:
+        """The output in ONNX's order, under its own name."""
+        held, plain = self._orders[name], tuple(range(len(self.graph.shapes[name])))
+        index = self._index[name, held]
+        if held == plain and self.tensors[index]["name"] == name:
             return index
-        self.tensors[index]["name"] = f"{name}.nhwc"
-        output = self._tensor({"name": name})
-        node = self.graph.producers()[name]
-        return self.transpose(node, index, NCHW, output)
+        if self.tensors[index]["name"] == name:
+            self.tensors[index]["name"] = f"{name}.{'nhwc' if held == NHWC else 'moved'}"
+        return self._move(index, [held.index(axis) for axis in plain], self._tensor({"name": name}))
+
+
+def usual_order(rank: int) -> Order:
+    """In which order the engine holds the dimensions of activations of a rank: images are NHWC."""
+    return NHWC if rank == 4 else tuple(range(rank))
 
 
 def _fusible_activations(graph: Graph) -> dict[str, Node]:

@@ -108,5 +108,6 @@ def _nodes(node: Node) -> tuple[list[Any], list[TensorProto]]:
             kind = np.int64 if whole else np.float32
             extra.append(numpy_helper.from_array(np.array(value, kind), f"{name}.{key}"))
             inputs.append(f"{name}.{key}")
-        nodes.append(helper.make_node(step.op, inputs, [step.output], name=name, **step.attributes))
+        outputs = step.outputs or (step.output,)
+        nodes.append(helper.make_node(step.op, inputs, outputs, name=name, **step.attributes))
     return nodes, extra

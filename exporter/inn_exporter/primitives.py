@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 NHWC = (0, 2, 3, 1)
-NCHW = (0, 3, 1, 2)
-"""Permutations between the source model's layout of images and the engine's."""
+"""The permutation from the source model's layout of images to the engine's."""
 
 FORMAT_NHWC = 1
 PAD_EXPLICIT = 0
 PAD_CONSTANT, PAD_REFLECT = 0, 1
-REDUCE_MEAN = 0
+REDUCE_MEAN, REDUCE_MAX, REDUCE_SUM = 0, 1, 4
 ROUND_FLOOR, ROUND_CEIL = 0, 1
 
-RELU, SIGMOID, RELU6, ELU, LEAKY_RELU, SOFTPLUS, TANH, HARD_SWISH, HARD_SIGMOID, HARD_TANH = (
-    1, 2, 3, 4, 5, 9, 10, 12, 13, 16,
+RELU, SIGMOID, RELU6, ELU, LEAKY_RELU, SOFTPLUS, TANH, HARD_SWISH, HARD_SIGMOID, HARD_TANH, GELU = (
+    1, 2, 3, 4, 5, 9, 10, 12, 13, 16, 19,
 )  # fmt: skip
 """Activation types. Only Relu and Relu6 may be fused into another primitive."""
 
@@ -39,6 +38,7 @@ _POOL = {
 }
 
 PRIMITIVES = {
+    "Abs": Primitive(1, {}),
     "Activation": Primitive(
         2,
         {
@@ -46,6 +46,7 @@ PRIMITIVES = {
             "alpha": (1, "float"),
             "min_val": (2, "float"),
             "max_val": (3, "float"),
+            "approximate": (4, "bool"),
         },
     ),
     "AddFusion": Primitive(5, {"activation_type": (0, "byte")}),
@@ -87,7 +88,20 @@ PRIMITIVES = {
     ),
     "DepthToSpace": Primitive(45, {"block_size": (0, "long"), "format": (1, "int"), "mode": (2, "string")}),
     "DivFusion": Primitive(47, {"activation_type": (0, "byte")}),
+    "Erf": Primitive(178, {}),
+    "ExpFusion": Primitive(55, {"base": (0, "float"), "scale": (1, "float"), "shift": (2, "float")}),
     "Flatten": Primitive(61, {"axis": (0, "long")}),
+    "InstanceNorm": Primitive(74, {"epsilon": (0, "float")}),
+    "LayerNormFusion": Primitive(
+        75,
+        {
+            "begin_norm_axis": (0, "long"),
+            "epsilon": (1, "float"),
+            "elementwise_affine": (2, "bool"),
+            "begin_params_axis": (3, "long"),
+        },
+    ),
+    "Log": Primitive(79, {}),
     "LRN": Primitive(
         85,
         {
@@ -104,8 +118,11 @@ PRIMITIVES = {
     "MaxPoolFusion": Primitive(92, _POOL),
     "Maximum": Primitive(90, {}),
     "MulFusion": Primitive(99, {"activation_type": (0, "byte")}),
+    "Neg": Primitive(101, {}),
     "PadFusion": Primitive(107, {"padding_mode": (1, "byte"), "constant_value": (2, "float")}),
+    "PowFusion": Primitive(110, {"scale": (0, "float"), "shift": (1, "float")}),
     "PReLUFusion": Primitive(112, {"channel_shared": (0, "bool")}),
+    "Reciprocal": Primitive(116, {}),
     "ReduceFusion": Primitive(
         118,
         {"keep_dims": (0, "bool"), "mode": (1, "byte"), "reduce_to_end": (2, "bool"), "coeff": (3, "float")},
@@ -122,6 +139,7 @@ PRIMITIVES = {
     ),
     "Softmax": Primitive(138, {"axis": (0, "longs")}),
     "SpaceToDepth": Primitive(142, {"block_size": (0, "long"), "format": (1, "int")}),
+    "Sqrt": Primitive(146, {}),
     "StridedSlice": Primitive(151, {}),
     "SubFusion": Primitive(152, {"activation_type": (0, "byte")}),
     "Transpose": Primitive(162, {}),

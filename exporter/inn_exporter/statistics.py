@@ -37,9 +37,8 @@ def channel_rows(
     random = np.random.default_rng(0)
     for first in range(0, len(activation), CHUNK):
         part = np.moveaxis(activation[first : first + CHUNK], key.dim, 0)[start:stop]
-        if key.dim == 1:
-            at = chosen_positions(random, activation.shape[2:], POSITIONS)
-            part = part if at is None else part.reshape(*part.shape[:2], -1)[:, :, at]
+        at = chosen_positions(random, part.shape[2:], POSITIONS)
+        part = part if at is None else part.reshape(*part.shape[:2], -1)[:, :, at]
         blocks = part.reshape(segment.outer, width, segment.inner * part[0].size)
         yield blocks.transpose(1, 0, 2).reshape(width, -1)
 
@@ -56,9 +55,11 @@ def sampled_patches(
     """What a linear layer's kernel multiplies, at some positions: the images, the positions (None: all)
     and the patches (blocks, features, samples), a chunk of images at a time."""
     random = np.random.default_rng(seed)
+    _, *extent = graph.shapes[node.output]
+    del extent[operator(node).channel_axis % len(graph.shapes[node.output]) - 1]
     for first in range(0, len(x), CHUNK):
         part = slice(first, first + CHUNK)
-        at = chosen_positions(random, graph.shapes[node.output][2:], PATCHES)
+        at = chosen_positions(random, extent, PATCHES)
         yield part, at, operator(node).unfold(node, x[part], at)
 
 

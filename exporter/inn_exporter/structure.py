@@ -1,15 +1,21 @@
 """Which tensor axes are tied: the structure of every dimension, and the channel groups it implies.
 
-Each dimension of each tensor is a list of stretches. A stretch is of fixed length or follows an axis
-variable: length outer · N · inner, so that concatenation, flattening and the like stay exact. Operators'
-axis rules create variables and unite them; what is never united with a fixed length becomes a group.
+Each dimension of each tensor is a list of stretches. A stretch is a product of factors, fixed lengths and
+axis variables, the outermost first: 3 · N · 4 is three blocks of N channels, each a run of four. Operators'
+axis rules create variables and unite them; where one dimension is finer than the other, the coarser variable
+becomes a product. What is never united with a fixed length becomes a group.
+
+A bundle's dimension follows at most one group per stretch. Of a product of several free variables (heads,
+and the width of each) only the innermost is resized, unless it is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
+from typing import Union
 
 from inn_runtime.manifest import Dimension, Segment
 
@@ -25,14 +31,62 @@ class QuadratureKey:
     part: int
 
 
+@dataclass(eq=False)
+class Variable:
+    """A length that may change.
+
+    Attributes
+    ----------
+    size : at full size
+    pinned : it must not change after all
+    parent : the variable that it is united with
+    factors : what it is a product of, the outermost first; empty: nothing finer is known
+    """
+
+    size: int
+    name: str
+    number: int
+    pinned: bool = False
+    parent: Variable | None = None
+    factors: tuple[Variable, ...] = ()
+
+    @property
+    def root(self) -> Variable:
+        """The one that stands for all that are united."""
+        return self if self.parent is None else self.parent.root
+
+
+Factor = Union[int, Variable]
+
+
 @dataclass(frozen=True)
 class Part:
-    """A stretch of one dimension: ``outer · N(variable) · inner`` long, or ``inner`` where there is none."""
+    """A stretch of one dimension: the product of its factors, the outermost first."""
 
-    variable: int | None
-    inner: int = 1
-    outer: int = 1
+    factors: tuple[Factor, ...]
     quadrature: QuadratureKey | None = None
+
+    def times(self, inner: int = 1, outer: int = 1) -> Part:
+        """``outer`` stretches one after the other, in which every element is a run of ``inner``."""
+        return replace(self, factors=(outer, *self.factors, inner))
+
+    @property
+    def length(self) -> int:
+        """At full size."""
+        return prod(f.size if isinstance(f, Variable) else f for f in self.factors)
+
+    def leaves(self) -> list[Factor]:
+        """The finest factors that are known, without ones."""
+        return [*_leaves(self.factors)]
+
+
+def _leaves(factors: Iterable[Factor]) -> Iterator[Factor]:
+    for factor in factors:
+        if isinstance(factor, Variable):
+            root = factor.root
+            yield from _leaves(root.factors) if root.factors else (root,)
+        elif factor != 1:
+            yield factor
 
 
 Dim = tuple[Part, ...]
@@ -40,16 +94,17 @@ Dim = tuple[Part, ...]
 
 def fixed(length: int) -> Dim:
     """A dimension that never changes."""
-    return (Part(None, inner=length),)
+    return (Part((length,)),)
 
 
-@dataclass
-class _Variable:
-    size: int
-    name: str
-    pinned: bool = False
-    form: Part | None = None
-    """What the variable is in terms of a smaller one, where it runs in blocks."""
+def length_of(dim: Dim) -> int:
+    """Length of a dimension at full size."""
+    return sum(part.length for part in dim)
+
+
+def is_variable(dim: Dim) -> bool:
+    """Whether a dimension may be resized, as far as is known."""
+    return any(isinstance(leaf, Variable) for part in dim for leaf in part.leaves())
 
 
 @dataclass
@@ -58,16 +113,17 @@ class Structure:
 
     graph: Graph
     dims: dict[str, tuple[Dim, ...]] = field(default_factory=dict)
-    _variables: list[_Variable] = field(default_factory=list)
-    _parents: list[int] = field(default_factory=list)
+    _variables: list[Variable] = field(default_factory=list)
     _sources: dict[str, str] = field(default_factory=dict)
 
     # ------------------------------------------------------------------ for axis rules
     def new_axis(self, size: int, name: str) -> Dim:
         """A dimension along a new axis variable of ``size`` channels."""
-        self._variables.append(_Variable(size, name))
-        self._parents.append(len(self._parents))
-        return (Part(len(self._parents) - 1),)
+        return (Part((self._new(size, name),)),)
+
+    def _new(self, size: int, name: str) -> Variable:
+        self._variables.append(Variable(size, name, len(self._variables)))
+        return self._variables[-1]
 
     def set(self, name: str, dims: Sequence[Dim]) -> None:
         """Record the structure of a tensor.
@@ -85,7 +141,7 @@ class Structure:
         """The structure of a weight's dimension that is contracted with dimension ``dim`` of ``tensor``."""
         source = self._sources.get(tensor, tensor)
         return tuple(
-            part if part.variable is None else replace(part, quadrature=QuadratureKey(source, dim, index))
+            replace(part, quadrature=QuadratureKey(source, dim, index)) if is_variable((part,)) else part
             for index, part in enumerate(self.dims[tensor][dim])
         )
 
@@ -95,16 +151,12 @@ class Structure:
 
     def unite(self, first: Dim, second: Dim) -> None:
         """Tie two dimensions; where their stretches do not correspond, none of them may be resized."""
-        first, second = (tuple(map(self._formed, dim)) for dim in (first, second))
-        if [(p.outer, p.inner) for p in first] != [(p.outer, p.inner) for p in second]:
+        if [part.length for part in first] != [part.length for part in second]:
             self.pin(first)
             self.pin(second)
             return
         for a, b in zip(first, second):
-            if a.variable is None or b.variable is None:
-                self.pin((a, b))
-            else:
-                self._join(a.variable, b.variable)
+            self._tie(a.factors, b.factors)
 
     def refined(self, dim: Dim, outer: int = 1, inner: int = 1) -> Dim:
         """One channel in ``outer * inner`` of a dimension, which from now on is resized in whole blocks:
@@ -112,97 +164,136 @@ class Structure:
 
         Where the dimension is not made of such blocks, it keeps its size.
         """
-        count = outer * inner
-        if len(dim) == 1 and dim[0].variable is not None:
-            part = self._formed(dim[0])
-            assert part.variable is not None
-            variable = self._variables[self._root(part.variable)]
-            if part.outer == part.inner == 1 and variable.size % count == 0:
-                block = self.new_axis(variable.size // count, variable.name)
-                variable.form = replace(block[0], outer=outer, inner=inner)
-                self._variables[block[0].variable or 0].pinned = variable.pinned
-                return block
-            if (part.outer, part.inner) == (outer, inner):
-                return (Part(part.variable),)
-        self.pin(dim)
-        return fixed(sum(self._length(part) for part in dim) // count)
+        block = self.new_axis(length_of(dim) // (outer * inner), self._name(dim))
+        if len(dim) == 1:
+            self._tie(dim[0].factors, block[0].times(inner, outer).factors)
+        elif len(dim) == outer and inner == 1 and len({part.length for part in dim}) == 1:
+            for part in dim:
+                self._tie(part.factors, block[0].factors)
+        else:
+            self.pin(dim)
+            self.pin(block)
+        return block
 
     def repeated(self, dim: Dim, times: int) -> Dim:
         """A dimension several times over, one after the other."""
+        return (dim[0].times(outer=times),) if len(dim) == 1 else dim * times
+
+    def reshaped(self, dims: Sequence[Dim], shape: Sequence[int]) -> list[Dim]:
+        """Dimensions of a tensor of ``dims`` that is read as one of ``shape``."""
+        left = [dim for dim in dims if length_of(dim) != 1]
+        wide: list[Dim] = []
+        for ins, outs in _runs([length_of(dim) for dim in left], [length for length in shape if length != 1]):
+            joined = self._joined(left[: len(ins)])
+            wide += [joined] if len(outs) == 1 else self._cut(joined, outs)
+            del left[: len(ins)]
+        found = iter(wide)
+        return [fixed(1) if length == 1 else next(found) for length in shape]
+
+    def _joined(self, dims: Sequence[Dim]) -> Dim:
+        """Several dimensions as one."""
+        first, *others = dims
+        if len(first) > 1 and all(len(dim) == 1 for dim in others):
+            extent = prod(length_of(dim) for dim in others)
+            for dim in others:
+                self.pin(dim)
+            return tuple(part.times(inner=extent) for part in first)
+        if any(len(dim) > 1 for dim in dims):
+            for dim in dims:
+                self.pin(dim)
+            return fixed(prod(length_of(dim) for dim in dims))
+        return (Part(tuple(factor for (part,) in (first, *others) for factor in part.factors)),)
+
+    def _cut(self, dim: Dim, lengths: Sequence[int]) -> list[Dim]:
+        """A dimension as several, the outermost first: heads, and the width of each."""
+        name, last = self._name(dim), len(lengths) - 1
+        parts = [
+            self.new_axis(length, name if index == last else f"{name}.heads")
+            for index, length in enumerate(lengths)
+        ]
         if len(dim) == 1:
-            return (replace(dim[0], outer=dim[0].outer * times),)
-        return dim * times
-
-    def _formed(self, part: Part) -> Part:
-        """The part in terms of the smallest variable."""
-        while part.variable is not None:
-            form = self._variables[self._root(part.variable)].form
-            if form is None:
-                break
-            part = replace(
-                part, variable=form.variable, outer=part.outer * form.outer, inner=part.inner * form.inner
-            )
-        return part
-
-    def _length(self, part: Part) -> int:
-        count = 1 if part.variable is None else self._variables[self._root(part.variable)].size
-        return part.outer * count * part.inner
+            self._tie(dim[0].factors, [factor for (part,) in parts for factor in part.factors])
+        elif len(dim) == lengths[0] and len({part.length for part in dim}) == 1:
+            self.pin(parts[0])
+            for part in dim:
+                self._tie(part.factors, [factor for (other,) in parts[1:] for factor in other.factors])
+        else:
+            for each in (dim, *parts):
+                self.pin(each)
+        return parts
 
     def pin(self, dim: Iterable[Part]) -> None:
         """Forbid that a dimension is resized."""
         for part in dim:
-            if part.variable is not None:
-                self._variables[self._root(self._formed(part).variable or 0)].pinned = True
+            for leaf in part.leaves():
+                if isinstance(leaf, Variable):
+                    leaf.pinned = True
 
-    def _join(self, first: int, second: int) -> None:
-        a, b = sorted((self._root(first), self._root(second)))
-        if a == b:
-            return
-        one, other = self._variables[a], self._variables[b]
-        if one.size != other.size:
-            self.pin((Part(a), Part(b)))
-            return
-        self._parents[b] = a
-        one.pinned |= other.pinned
-        forms = [form for form in (one.form, other.form) if form is not None]
-        one.form = forms[0] if forms else None
-        if one.pinned:
-            self.pin(forms)
-        if len(forms) == 2:
-            self.unite((forms[0],), (forms[1],))
+    def _name(self, dim: Dim) -> str:
+        """What a dimension's finer variables are called after."""
+        named = (leaf.name for part in dim for leaf in part.leaves() if isinstance(leaf, Variable))
+        return next(named, "fixed")
 
-    def _root(self, variable: int) -> int:
-        while self._parents[variable] != variable:
-            variable = self._parents[variable]
-        return variable
+    def _tie(self, first: Iterable[Factor], second: Iterable[Factor]) -> None:
+        """Make two products of the same length agree factor by factor."""
+        left, right = [*_leaves(first)], [*_leaves(second)]
+        while left and right:
+            sizes = [f.size if isinstance(f, Variable) else f for f in (left[0], right[0])]
+            if sizes[0] == sizes[1]:
+                self._join(left.pop(0), right.pop(0))
+                continue
+            if max(sizes) % min(sizes):
+                self.pin((Part((*left, *right)),))
+                return
+            larger = left if sizes[0] > sizes[1] else right
+            larger[:1] = self._split(larger[0], min(sizes))
+            left, right = [*_leaves(left)], [*_leaves(right)]  # either may hold what was split elsewhere
+
+    def _split(self, factor: Factor, outer: int) -> list[Factor]:
+        """A factor as a product of two, the first of size ``outer``."""
+        if not isinstance(factor, Variable):
+            return [outer, factor // outer]
+        factor.factors = self._new(outer, factor.name), self._new(factor.size // outer, factor.name)
+        for part in factor.factors:
+            part.pinned = factor.pinned
+        return [*factor.factors]
+
+    def _join(self, one: Factor, other: Factor) -> None:
+        """Make two factors of the same size, which are products of nothing, the same."""
+        if not isinstance(one, Variable) or not isinstance(other, Variable):
+            self.pin((Part((one, other)),))
+        elif one is not other:
+            first, second = sorted((one, other), key=lambda variable: variable.number)
+            second.parent = first
+            first.pinned |= second.pinned
 
     # ------------------------------------------------------------------ for the result
     def channels(self, keep: Callable[[str], bool]) -> Channels:
         """Number the groups and quadratures, and give every dimension in terms of them."""
-        roots = [
-            i for i, variable in enumerate(self._variables) if self._root(i) == i and variable.form is None
-        ]
-        for root in roots:
-            if keep(self._variables[root].name):
-                self._variables[root].pinned = True
-        free = [r for r in roots if not self._variables[r].pinned and self._variables[r].size > 1]
-        group_of = {root: index for index, root in enumerate(free)}
+        leaves = [v for v in self._variables if v.parent is None and not v.factors]
+        for variable in leaves:
+            variable.pinned |= variable.size == 1 or keep(variable.name)
+        for part in (part for tensor in self.dims.values() for dim in tensor for part in dim):
+            for factor in _free(part)[:-1]:
+                factor.pinned = True
+        free = [variable for variable in leaves if not variable.pinned]
+        group_of = {variable.number: index for index, variable in enumerate(free)}
         quadratures: dict[QuadratureKey, int] = {}
         groups_of_quadratures: list[int] = []
 
         def resolve(part: Part) -> Segment:
-            part = self._formed(part)
-            if part.variable is None:
-                return Segment(None, 1, part.inner, None)
-            root = self._root(part.variable)
-            if root not in group_of:
-                return Segment(None, 1, part.outer * self._variables[root].size * part.inner, None)
+            found = _free(part)
+            if not found:
+                return Segment(None, 1, part.length, None)
+            factors, group = part.leaves(), group_of[found[0].number]
+            place = factors.index(found[0])
+            outer, inner = (Part(tuple(f)).length for f in (factors[:place], factors[place + 1 :]))
             if part.quadrature is None:
-                return Segment(group_of[root], part.outer, part.inner, None)
+                return Segment(group, outer, inner, None)
             if part.quadrature not in quadratures:
                 quadratures[part.quadrature] = len(quadratures)
-                groups_of_quadratures.append(group_of[root])
-            return Segment(group_of[root], part.outer, part.inner, quadratures[part.quadrature])
+                groups_of_quadratures.append(group)
+            return Segment(group, outer, inner, quadratures[part.quadrature])
 
         dims = {
             name: tuple(tuple(resolve(part) for part in dim) for dim in dims)
@@ -214,11 +305,24 @@ class Structure:
                 for segment in dimension:
                     if segment.group is not None:
                         members[segment.group][f"{name}:{axis}"] = None
-        groups = [
-            ChannelGroup(self._variables[root].name, self._variables[root].size, tuple(m))
-            for root, m in zip(free, members)
-        ]
+        groups = [ChannelGroup(variable.name, variable.size, tuple(m)) for variable, m in zip(free, members)]
         return Channels(groups, list(zip(quadratures, groups_of_quadratures)), dims)
+
+
+def _free(part: Part) -> list[Variable]:
+    """The variables of a stretch that may be resized, the innermost last."""
+    return [leaf for leaf in part.leaves() if isinstance(leaf, Variable) and not leaf.pinned]
+
+
+def _runs(first: Sequence[int], second: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
+    """The shortest runs of two shapes without ones that have equally many elements."""
+    left, right = list(first), list(second)
+    while left:
+        ins, outs = 1, 1
+        while (a := prod(left[:ins])) != (b := prod(right[:outs])):
+            ins, outs = (ins + 1, outs) if a < b else (ins, outs + 1)
+        yield left[:ins], right[:outs]
+        del left[:ins], right[:outs]
 
 
 @dataclass(frozen=True)
@@ -267,6 +371,7 @@ def analyse(graph: Graph, keep: Callable[[str], bool] = lambda name: False) -> C
     """Channel groups of a graph, and the structure of every tensor in terms of them.
 
     The network's inputs and outputs keep their size, and so does every group whose name ``keep`` accepts.
+    The graph's nodes learn what they must know of the groups (`Operator.settled`).
     """
     from .operators import operator
 
@@ -278,4 +383,6 @@ def analyse(graph: Graph, keep: Callable[[str], bool] = lambda name: False) -> C
     for name in graph.outputs:
         for dim in structure.dims[name]:
             structure.pin(dim)
-    return structure.channels(keep)
+    channels = structure.channels(keep)
+    graph.nodes = [operator(node).settled(node, channels.dims) for node in graph.nodes]
+    return channels

@@ -112,7 +112,7 @@ def test_flattened_channel_is_a_run_of_features() -> None:
     weight, _ = layer(graph, "gemm_4")
     scale = next(node.inputs[1] for node in graph.nodes if node.op == "Mul")
     assert channels.dims[weight][1] == (Segment(0, 1, 20, 0),)
-    assert channels.dims[scale][1] == (Segment(0, 1, 20, None),)
+    assert channels.dims[scale][1] == (Segment(0, 1, 1, None),)  # it acts on the map itself
     assert channels.sizes == [6]
 
 
@@ -171,14 +171,16 @@ def test_constant_shared_by_two_groups_ties_them() -> None:
     assert structure(n)[1].sizes == [6]
 
 
-def test_groups_that_do_not_correspond_keep_their_size() -> None:
-    """A run of features from a flattened map cannot follow a dense layer's features."""
+def test_features_follow_a_flattened_map_in_runs() -> None:
     n = Network()
     x = n.input(3, 2, 2)
     flat = n.node("Flatten", n.relu(n.conv(x, 3, 6)))
     other = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 3, 24)
     n.output(n.dense(n.dense(n.node("Add", flat, other), 24, 5), 5, 2))
-    assert structure(n)[1].sizes == [5]
+    graph, channels = structure(n)
+    assert channels.sizes == [6, 5]
+    weight, _ = layer(graph, next(node.name for node in graph.nodes if node.op == "Gemm"))
+    assert channels.dims[weight][0] == (Segment(0, 1, 4, None),)
 
 
 @pytest.mark.parametrize("quadrature", ["calibrated", "trapezoid"])

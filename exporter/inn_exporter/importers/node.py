@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import NodeProto, helper
 
 from ..graph import Node
+from ..view import Axis, View, length
 
 if TYPE_CHECKING:
     from .onnx import Import
-
-
-PART = "Part"
 
 
 class UnsupportedNodeError(Exception):
@@ -38,11 +37,22 @@ class OnnxNode:
         return index < len(self._proto.input) and bool(self._proto.input[index])
 
     def input(self, index: int) -> str:
-        """Name of an activation input."""
+        """Name of an activation input, batch first."""
+        if self.shape(index)[:1] != (1,):
+            raise self.unsupported(f"an input of shape {self.shape(index)}, whose batch comes later")
+        return self.stacked(index)
+
+    def stacked(self, index: int) -> str:
+        """Name of an activation input; where another dimension comes first, the batch stands before it."""
+        view = self.view(index)
+        return self.arranged(view, view.dims[view.shape[0] == 1 :])
+
+    def view(self, index: int) -> View:
+        """An activation input as a view of a canonical tensor."""
         name = self._proto.input[index]
         if name in self._context.values:
             raise self.unsupported(f"input {index} is a constant")
-        return self._context.resolve(name)
+        return self._context.view(name)
 
     @property
     def input_count(self) -> int:
@@ -116,10 +126,11 @@ class OnnxNode:
         return value.decode(errors="replace")
 
     def window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
-        """A 2-D window over ``size``: ``strides``, ``dilations`` and ``pads`` (top, left, bottom, right)."""
-        strides = self.integers("strides", (1, 1))
-        dilations = self.integers("dilations", (1, 1))
-        pads = self.integers("pads", (0, 0, 0, 0))
+        """A window over ``size``: ``strides``, ``dilations`` and ``pads`` (top, left, bottom, right)."""
+        rank = len(size)
+        strides = self.integers("strides", [1] * rank)
+        dilations = self.integers("dilations", [1] * rank)
+        pads = self.integers("pads", [0] * (2 * rank))
         mode = self._auto_pad()
         if mode in ("SAME_UPPER", "SAME_LOWER"):
             totals = [
@@ -128,7 +139,7 @@ class OnnxNode:
             ]
             pads = _shared_out(totals, mode)
         elif mode == "VALID":
-            pads = [0, 0, 0, 0]
+            pads = [0] * (2 * rank)
         return {"strides": tuple(strides), "dilations": tuple(dilations), "pads": tuple(pads)}
 
     def transposed_window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
@@ -169,14 +180,55 @@ class OnnxNode:
         return mode
 
     # ------------------------------------------------------------------ building
+    def arranged(self, view: View, axes: Sequence[Axis]) -> str:
+        """Name of a tensor that holds what a view shows, with ``axes`` after the batch."""
+        return self._context.arranged(view, axes, self._proto.output[0])
+
+    def whole(self, view: View) -> View:
+        """A view of a tensor whose axes are the view's dimensions, without the first where that is 1."""
+        axes = view.dims[view.shape[0] == 1 :]
+        return View(self.arranged(view, axes), axes, view.dims)
+
+    def computed(
+        self, op: str, inputs: Sequence[str], view: View, output: int = 0, **attributes: Any
+    ) -> Node | View:
+        """A canonical node whose output, seen as ``view``, is an output of this one."""
+        name = self.name if output == 0 else f"{self.name}.{output}"
+        target = self._proto.output[output]
+        if view.is_whole:
+            return Node(op, name, tuple(inputs), (target,), attributes)
+        shape = (1, *map(length, view.axes))
+        tensor = self._context.insert(op, target, tuple(inputs), shape, attributes, name)
+        return replace(view, tensor=tensor)
+
+    def pointwise(self, op: str, **attributes: Any) -> Node | View:
+        """A canonical node that treats every element of the first input by itself."""
+        view = self.view(0)
+        return self.computed(op, [view.tensor], view, **attributes)
+
+    def as_view(self, result: Node | View) -> View:
+        """A result as a view, to be rearranged further."""
+        if isinstance(result, View):
+            return result
+        (shape,) = [self.output_shape]
+        tensor = self._context.insert(
+            result.op, result.output, result.inputs, shape, result.attributes, self.name
+        )
+        return View.whole(tensor, shape)
+
+    def seen_as(self, view: View | None) -> View:
+        """This node moves elements only: its output is ``view``."""
+        if view is None:
+            raise self.unsupported(f"{self.shape(0)} as {self.output_shape}: blocks that do not correspond")
+        return view
+
     def canonical(self, op: str, inputs: Sequence[str], **attributes: Any) -> Node:
         """The node that replaces this one."""
         return Node(op, self.name, tuple(inputs), (self._proto.output[0],), attributes)
 
-    def write(self, output: int, op: str, inputs: Sequence[str], **attributes: Any) -> None:
-        """Add a canonical node that writes an output after the first."""
-        name = f"{self.name}.{output}"
-        self._context.add(Node(op, name, tuple(inputs), (self._proto.output[output],), attributes))
+    def write(self, output: int, result: Node | View) -> None:
+        """Say what an output after the first is."""
+        self._context.write(self._proto.output[output], result)
 
     def new_constant(self, suffix: str, values: np.ndarray, of: int | None = None) -> str:
         """Add a constant, named after input ``of`` where it is derived from that, else after the node."""
@@ -188,17 +240,9 @@ class OnnxNode:
         """Put a canonical node before this one; returns the name of its output, which has ``shape``."""
         return self._context.insert(op, self._proto.output[0], tuple(inputs), shape, attributes)
 
-    def part(self, kind: str, inputs: Sequence[str], reason: str, **attributes: Any) -> Node:
-        """A stand-in for a node that means something only together with those that follow.
-
-        An importer that finds it as a producer makes one canonical node of all of them; where it is still
-        read at the end, it is unsupported for ``reason``.
-        """
-        return self.canonical(PART, inputs, kind=kind, reason=str(self.unsupported(reason)), **attributes)
-
-    def identity(self) -> Node:
+    def identity(self) -> View:
         """This node does nothing: its consumers read its input."""
-        return self.canonical("Identity", [self.input(0)])
+        return self.view(0)
 
     def unsupported(self, reason: str) -> UnsupportedNodeError:
         """The error to raise; names the node, its operator and its attributes."""

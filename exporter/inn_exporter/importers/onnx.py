@@ -14,7 +14,9 @@ from onnx import ModelProto
 from ..errors import UnsupportedGraphError
 from ..graph import Graph, Node
 from ..operators import IMPORTERS, SEVERAL_OUTPUTS
-from .node import PART, OnnxNode, UnsupportedNodeError
+from ..view import Axis, View, length, runs
+from .node import OnnxNode, UnsupportedNodeError
+from .patterns import recognise
 from .prepare import Prepared, prepare
 
 
@@ -53,14 +55,53 @@ class Import:
         self._label = prepared.label
         self._constants: dict[str, np.ndarray] = {}
         self._nodes: list[Node] = []
-        self._aliases: dict[str, str] = {}
+        self._views: dict[str, View] = {}
+        self._arranged: dict[tuple[str, tuple[Axis, ...]], str] = {}
 
     # ------------------------------------------------------------------ for OnnxNode
-    def resolve(self, name: str) -> str:
-        """The tensor that a name stands for, through nodes that do nothing."""
-        while name in self._aliases:
-            name = self._aliases[name]
-        return name
+    def view(self, name: str) -> View:
+        """What a tensor of the file is in the canonical graph."""
+        if name not in self._views:
+            self._views[name] = View.whole(name, self.shapes[name])
+        return self._views[name]
+
+    def arranged(self, view: View, axes: Sequence[Axis], before: str) -> str:
+        """A canonical tensor with what a view shows, ``axes`` after the batch; nodes that make it are put in
+        front of the one that writes tensor ``before``."""
+        key = view.tensor, tuple(axes)
+        if key not in self._arranged:
+            self._arranged[key] = self._arrange(view, [*axes], before)
+        return self._arranged[key]
+
+    def _arrange(self, view: View, axes: list[Axis], before: str) -> str:
+        tensor, found, shape = view.tensor, [*view.axes], (1, *map(length, axes))
+
+        def step(op: str, shape: tuple[int, ...], /, **attributes: Any) -> str:
+            return self.insert(op, before, (tensor,), shape, attributes)
+
+        if found == axes:
+            return tensor
+        order = [factor for axis in axes for factor in axis]
+        if [factor for axis in found for factor in axis] == order:
+            if len(axes) == 1:
+                return step("Flatten", shape, axis=1)
+            if len(found) == 1 and shape[2:] == (1, 1):
+                return step("Unsqueeze", shape, axes=(2, 3))
+            return step("Reshape", shape, shape=(0, *shape[1:]))
+        if len(found) == 3 and found[1:] == axes[1:] and axes[0] == found[0][::-1] and len(axes[0]) == 2:
+            return step("ChannelShuffle", shape, groups=found[0][0].size, shape=shape)
+        known = [axis for axis in found if axis]
+        if {*known} == {*axes} - {()}:
+            parts = known  # whole axes change places
+        else:
+            parts = runs([factor for axis in found for factor in axis], order)
+        if parts != found:
+            cut = (1, *map(length, parts))
+            tensor = step("Reshape", cut, shape=(0, *cut[1:]))
+        places = sorted(range(len(parts)), key=lambda part: order.index(parts[part][0]))
+        turned = (1, *(length(parts[place]) for place in places))
+        tensor = step("Transpose", turned, perm=(0, *(1 + place for place in places)))
+        return tensor if turned == shape else step("Reshape", shape, shape=(0, *shape[1:]))
 
     def require_finite(self, name: str, values: np.ndarray) -> None:
         if not np.isfinite(values).all():
@@ -83,9 +124,12 @@ class Import:
         """Values of a constant of the canonical graph."""
         return self._constants.get(name)
 
-    def add(self, node: Node) -> None:
-        """Add a node as it is."""
-        self._nodes.append(node)
+    def write(self, name: str, result: Node | View) -> None:
+        """Say what a tensor of the file is."""
+        if isinstance(result, View):
+            self._views[name] = result
+        else:
+            self._nodes.append(result)
 
     def insert(
         self,
@@ -94,12 +138,13 @@ class Import:
         inputs: tuple[str, ...],
         shape: tuple[int, ...],
         attributes: dict[str, Any],
+        name: str | None = None,
     ) -> str:
         """Add a node in front of the one that writes tensor ``before``; returns its output."""
         output, number = f"{before}:{op}", 1
         while output in self.shapes:
             output, number = f"{before}:{op}.{number}", number + 1
-        self._nodes.append(Node(op, output, inputs, (output,), attributes))
+        self._nodes.append(Node(op, name or output, inputs, (output,), attributes))
         self.shapes[output] = shape
         return output
 
@@ -120,18 +165,15 @@ class Import:
                     unknown.update(proto.output)  # the cause is on the list already
                     continue
                 result = IMPORTERS[proto.op_type](node)
+                if isinstance(result, Node) and self.shapes.get(result.output, (1,))[:1] != (1,):
+                    raise node.unsupported(f"an output of shape {node.output_shape}, whose batch comes later")
             except UnsupportedNodeError as problem:
                 problems.append(str(problem))
                 unknown.update(proto.output)
                 continue
-            if result.op == "Identity":
-                self._aliases[result.output] = result.inputs[0]
-            else:
-                self._nodes.append(result)
+            self.write(proto.output[0], result)
         self._refuse(problems)
-        graph = self._finish(name)
-        self._refuse([node.attributes["reason"] for node in graph.nodes if node.op == PART])
-        return graph
+        return self._finish(name)
 
     def _refuse(self, problems: list[str]) -> None:
         if problems:
@@ -144,14 +186,16 @@ class Import:
         inputs, outputs = self._source.inputs, self._source.outputs
         renamed = self._output_names()
         shapes = {name: self.shapes[name] for name in inputs}
-        needed = {self.resolve(output) for output in outputs}
+        needed = set(renamed)
         nodes = []
-        for node in reversed(self._nodes):
+        for node in reversed(recognise(self._nodes, self._constants, self.shapes)):
             if node.output not in needed:
                 continue
-            needed.update(read := tuple(map(self.resolve, node.inputs)))
+            needed.update(node.inputs)
             output = renamed.get(node.output, node.output)
-            nodes.append(node.rewired(inputs=tuple(renamed.get(n, n) for n in read), outputs=(output,)))
+            nodes.append(
+                node.rewired(inputs=tuple(renamed.get(n, n) for n in node.inputs), outputs=(output,))
+            )
             shapes[output] = self.shapes[node.output]
         nodes.reverse()
         graph = Graph(name, inputs, outputs, _unique_names(nodes), self._constants, shapes)
@@ -160,10 +204,15 @@ class Import:
 
     def _output_names(self) -> dict[str, str]:
         """Tensor → the name of the network's output that it is, where a node without effect writes that."""
-        written = {node.output for node in self._nodes}
         result: dict[str, str] = {}
         for output in self._source.outputs:
-            tensor = self.resolve(output)
+            view = None if output in self.values else self.view(output)
+            if view is not None and view.shape[:1] != (1,):
+                raise UsageError(
+                    f"{self._label}: output {output!r}: expected the batch first, found shape {view.shape}"
+                )
+            tensor = output if view is None else self.arranged(view, view.dims[1:], output)
+            written = {node.output for node in self._nodes}
             if tensor in self._source.inputs:
                 raise UsageError(f"{self._label}: output {output!r} is the input {tensor!r}, unchanged")
             if tensor not in written:

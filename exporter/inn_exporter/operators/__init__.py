@@ -13,8 +13,10 @@ from . import (
     dense,
     elementwise,
     joining,
+    normalisation,
     padding,
     pooling,
+    reductions,
     resampling,
     shaping,
 )
@@ -32,9 +34,11 @@ __all__ = [
     "dense",
     "elementwise",
     "joining",
+    "normalisation",
     "operator",
     "padding",
     "pooling",
+    "reductions",
     "resampling",
     "shaping",
 ]

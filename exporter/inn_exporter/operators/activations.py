@@ -1,11 +1,11 @@
-"""Elementwise functions of one tensor, and softmax."""
+"""Functions of each element, and softmax."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,11 +13,11 @@ from ..backend import ops
 from ..graph import Node
 from ..primitives import (
     ELU,
+    GELU,
     HARD_SIGMOID,
     HARD_SWISH,
     HARD_TANH,
     LEAKY_RELU,
-    NHWC,
     RELU,
     RELU6,
     SIGMOID,
@@ -25,12 +25,13 @@ from ..primitives import (
     TANH,
 )
 from ..structure import Structure, fixed
-from .base import Operator
+from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..importers.node import OnnxNode
     from ..lowering import Lowering
+    from ..view import View
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -45,8 +46,12 @@ class Activation(Operator):
         """Attributes of MindSpore Lite's ``Activation``."""
         raise NotImplementedError
 
+    primitive: ClassVar[str] = "Activation"
+
     def lower(self, node: Node, lowering: Lowering) -> None:
-        lowering.emit("Activation", node, [lowering.variable(node.inputs[0])], **self.parameters(node))
+        order = lowering.order(node.inputs[0])
+        source = lowering.arranged(node.inputs[0], order)
+        lowering.emit(self.primitive, node, [source], order=order, **self.parameters(node))
 
 
 @register
@@ -167,6 +172,109 @@ class HardSigmoid(Activation):
 
 
 @register
+class Gelu(Activation):
+    """x · Φ(x), with Φ the normal distribution: x / 2 · (1 + erf(x / √2))"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return inputs[0] * 0.5 * (1.0 + ops().erf(inputs[0] * math.sqrt(0.5)))
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"activation_type": GELU, "approximate": False}
+
+    def onnx_nodes(self, node: Node) -> list[OnnxStep]:
+        """Opset 17 has no Gelu."""
+        x, stem = node.inputs[0], node.output
+        return [
+            OnnxStep("Mul", [x], f"{stem}.scaled", {}, {"root": math.sqrt(0.5)}),
+            OnnxStep("Erf", [f"{stem}.scaled"], f"{stem}.erf", {}, {}),
+            OnnxStep("Add", [f"{stem}.erf"], f"{stem}.shifted", {}, {"one": 1.0}),
+            OnnxStep("Mul", [x], f"{stem}.half", {}, {"half": 0.5}),
+            OnnxStep("Mul", [f"{stem}.half", f"{stem}.shifted"], stem, {}, {}),
+        ]
+
+
+class Function(Activation):
+    """A function that is a primitive of its own, without attributes."""
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {}
+
+
+@register
+class Erf(Function):
+    """The error function"""
+
+    primitive = "Erf"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().erf(inputs[0])
+
+
+@register
+class Sqrt(Function):
+    """√x"""
+
+    primitive = "Sqrt"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().sqrt(inputs[0])
+
+
+@register
+class Exp(Function):
+    """e to the power of x"""
+
+    primitive = "ExpFusion"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().exp(inputs[0])
+
+    def parameters(self, node: Node) -> dict[str, Any]:
+        return {"base": -1.0, "scale": 1.0, "shift": 0.0}
+
+
+@register
+class Log(Function):
+    """The natural logarithm"""
+
+    primitive = "Log"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().log(inputs[0])
+
+
+@register
+class Abs(Function):
+    """|x|"""
+
+    primitive = "Abs"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().abs(inputs[0])
+
+
+@register
+class Neg(Function):
+    """-x"""
+
+    primitive = "Neg"
+    mixes = True
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return -inputs[0]
+
+
+@register
+class Reciprocal(Function):
+    """1 / x"""
+
+    primitive = "Reciprocal"
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().reciprocal(inputs[0])
+
+
+@register
 class PRelu(Activation):
     """x where positive, else slope · x, with a slope for all, (1, 1, 1), or for each channel, (C, 1, 1)."""
 
@@ -201,39 +309,48 @@ class Softmax(Operator):
         return ops().softmax(inputs[0], node.attributes["axis"])
 
     def lower(self, node: Node, lowering: Lowering) -> None:
-        axis = node.attributes["axis"]
-        if len(lowering.shape(node.inputs[0])) == 4:
-            axis = NHWC.index(axis)
-        lowering.emit("Softmax", node, [lowering.variable(node.inputs[0])], axis=[axis])
+        order = lowering.order(node.inputs[0])
+        source = lowering.arranged(node.inputs[0], order)
+        lowering.emit("Softmax", node, [source], order=order, axis=[order.index(node.attributes["axis"])])
 
 
 def _import_as_is(op: str) -> None:
     """Functions of one input, without attributes."""
 
     @imports(op)
-    def same(node: OnnxNode) -> Node:
-        return node.canonical(op, [node.input(0)])
+    def same(node: OnnxNode) -> Node | View:
+        return node.pointwise(op)
 
 
-for _op in ("Relu", "Sigmoid", "Softplus", "Tanh", "HardSwish"):
+for _op in (
+    "Relu", "Sigmoid", "Softplus", "Tanh", "HardSwish", "Erf", "Sqrt", "Exp", "Log", "Abs", "Neg",
+    "Reciprocal",
+):  # fmt: skip
     _import_as_is(_op)
 
 
 @imports("LeakyRelu")
-def _leaky_relu(node: OnnxNode) -> Node:
-    return node.canonical("LeakyRelu", [node.input(0)], alpha=node.number("alpha", 0.01))
+def _leaky_relu(node: OnnxNode) -> Node | View:
+    return node.pointwise("LeakyRelu", alpha=node.number("alpha", 0.01))
 
 
 @imports("Elu")
-def _elu(node: OnnxNode) -> Node:
-    return node.canonical("Elu", [node.input(0)], alpha=node.number("alpha", 1.0))
+def _elu(node: OnnxNode) -> Node | View:
+    return node.pointwise("Elu", alpha=node.number("alpha", 1.0))
+
+
+@imports("Gelu")
+def _gelu(node: OnnxNode) -> Node | View:
+    if node.text("approximate", "none") != "none":
+        raise node.unsupported("GELU approximated by tanh; export it in its exact form")
+    return node.pointwise("Gelu")
 
 
 @imports("HardSigmoid")
-def _hard_sigmoid(node: OnnxNode) -> Node:
+def _hard_sigmoid(node: OnnxNode) -> Node | View:
     alpha, beta = node.number("alpha", 0.2), node.number("beta", 0.5)
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
-        return node.canonical("HardSigmoid", [node.input(0)], alpha=alpha, beta=beta)
+        return node.pointwise("HardSigmoid", alpha=alpha, beta=beta)
     shape, one = node.shape(0), [1] * len(node.shape(0))
     factor, shift = (
         node.new_constant(name, np.full(one, value, np.float32))
@@ -253,14 +370,14 @@ def _prelu(node: OnnxNode) -> Node:
 
 
 @imports("Clip")
-def _clip(node: OnnxNode) -> Node:
+def _clip(node: OnnxNode) -> Node | View:
     low = node.scalar(1) if node.has(1) else -_LARGEST
     high = node.scalar(2) if node.has(2) else _LARGEST
     return _limited(node, low, high)
 
 
 @imports("Max")
-def _max(node: OnnxNode) -> Node:
+def _max(node: OnnxNode) -> Node | View:
     """A limit below (PyTorch, not optimised), or max(alpha · x, x) (MindSpore's leaky ReLU)."""
     if node.input_count == 2 and not node.is_constant(0) and not node.is_constant(1):
         for index, other in ((0, 1), (1, 0)):
@@ -275,13 +392,13 @@ def _max(node: OnnxNode) -> Node:
 
 
 @imports("Min")
-def _min(node: OnnxNode) -> Node:
+def _min(node: OnnxNode) -> Node | View:
     return _limited(node, -_LARGEST, _only_limit(node))
 
 
-def _limited(node: OnnxNode, low: float, high: float) -> Node:
+def _limited(node: OnnxNode, low: float, high: float) -> Node | View:
     # MindSpore Lite takes no infinities.
-    return node.canonical("Clip", [node.input(0)], min=max(low, -_LARGEST), max=min(high, _LARGEST))
+    return node.pointwise("Clip", min=max(low, -_LARGEST), max=min(high, _LARGEST))
 
 
 def _only_limit(node: OnnxNode) -> float:
@@ -291,11 +408,14 @@ def _only_limit(node: OnnxNode) -> float:
 
 
 @imports("Softmax")
-def _softmax(node: OnnxNode) -> Node:
-    shape = node.shape(0)
+def _softmax(node: OnnxNode) -> Node | View:
+    shape, view = node.shape(0), node.view(0)
     axis = node.integer("axis", -1 if node.opset >= 13 else 1) % len(shape)
-    if axis == 0:
+    if axis == 0 and shape[0] == 1:
         raise node.unsupported("softmax over the batch")
     if node.opset < 13 and prod(shape[axis + 1 :]) != 1:
         raise node.unsupported("opset 11's softmax over several axes at once")
-    return node.canonical("Softmax", [node.input(0)], axis=axis)
+    place = view.axis(axis)
+    if place is None:
+        return node.canonical("Softmax", [node.input(0)], axis=axis)
+    return node.computed("Softmax", [view.tensor], view, axis=place)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from inn_runtime.manifest import Dimension
 
 from ..graph import Node
 from ..structure import Structure
@@ -25,6 +26,8 @@ class OnnxStep(NamedTuple):
     output: str
     attributes: dict[str, Any]
     constants: dict[str, Any]
+    outputs: tuple[str, ...] = ()
+    """All outputs, where ``output`` is one of several."""
 
 
 class Operator:
@@ -37,6 +40,7 @@ class Operator:
     fuses_activation : MindSpore Lite's primitive can apply a following Relu or Relu6 itself
     linear : inputs are x, W, b and the output is linear in x plus b, one value per output channel; W has
         the output channel first
+    channel_axis : of a linear operator's input and output
     mixes : mixing the channels of all inputs alike mixes those of the output likewise
     """
 
@@ -44,11 +48,16 @@ class Operator:
     onnx_inputs: ClassVar[tuple[str, ...]] = ()
     fuses_activation: ClassVar[bool] = False
     linear: ClassVar[bool] = False
+    channel_axis: ClassVar[int] = 1
     mixes: ClassVar[bool] = False
 
     def axes(self, node: Node, structure: Structure) -> None:
         """Axis rule: set the dims of the node's outputs and constants, unite what must stay equal."""
         raise NotImplementedError
+
+    def settled(self, node: Node, dims: Mapping[str, tuple[Dimension, ...]]) -> Node:
+        """The node once it is known which dimensions follow a group, where its attributes must tell."""
+        return node
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         """The node's output from its inputs (MindSpore tensors, NCHW, any batch; None where absent)."""

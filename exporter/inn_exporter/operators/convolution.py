@@ -14,6 +14,7 @@ from ..backend import ops
 from ..graph import Node
 from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
 from ..structure import Structure, fixed
+from ..view import View
 from .base import Operator
 from .padding import emit_pad
 from .registry import imports, register
@@ -131,8 +132,7 @@ class GroupedConv(Conv):
         outputs, _, height, width = structure.graph.shape(weight)
         _, _, out_height, out_width = structure.graph.shape(node.output)
         (block,) = structure.refined(structure.dims[x][1], outer=count)
-        if block.variable is not None:
-            block = replace(block, quadrature=structure.integrated(x, 1)[0].quadrature)
+        block = replace(block, quadrature=structure.integrated(x, 1)[0].quadrature)
         produced = structure.repeated(structure.new_axis(outputs // count, node.name), count)
         structure.set(weight, [produced, (block,), fixed(height), fixed(width)])
         structure.set(bias, [produced])
@@ -198,21 +198,38 @@ def _needs_padded_copy(node: Node, shape: tuple[int, ...], output: tuple[int, ..
 
 
 @imports("Conv")
-def _conv(node: OnnxNode) -> Node:
-    x = node.shape(0)
-    weight = node.weight(1)
-    if len(x) != 4:
-        raise node.unsupported(f"only 2-D convolution, found input shape {x}")
+def _conv(node: OnnxNode) -> Node | View:
+    shape, weight = node.shape(0), node.weight(1)
+    if len(shape) not in (3, 4) or weight.ndim != len(shape):
+        raise node.unsupported(f"only 1-D and 2-D convolution, found input shape {shape}")
     group = node.integer("group", 1)
-    if x[1] != weight.shape[1] * group:  # ONNX's shape inference does not look
-        raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x}")
-    kernel = weight.shape[2:]
-    attributes = node.window(kernel, x[2:])
+    if shape[1] != weight.shape[1] * group:  # ONNX's shape inference does not look
+        raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {shape}")
+    attributes: dict[str, Any] = {**node.window(weight.shape[2:], shape[2:])}
     if node.has(2):
         bias = node.constant_name(2)
     else:
         bias = node.new_constant("bias", np.zeros(weight.shape[0], np.float32))
-    inputs = [node.input(0), node.constant_name(1), bias]
-    if group != 1 and not (group == x[1] == weight.shape[0]):
-        return node.canonical("GroupedConv", inputs, kernel_shape=kernel, groups=group, **attributes)
-    return node.canonical("Conv", inputs, kernel_shape=kernel, group=group, **attributes)
+    if len(shape) == 4:
+        x, target, kernel = node.input(0), View.whole("", node.output_shape), node.constant_name(1)
+    else:  # rows of one pixel
+        x, target = in_one_row(node)
+        kernel = node.new_constant("weight", weight[:, :, None], of=1)
+        attributes = {
+            "strides": (1, *attributes["strides"]),
+            "dilations": (1, *attributes["dilations"]),
+            "pads": (0, attributes["pads"][0], 0, attributes["pads"][1]),
+        }
+    attributes["kernel_shape"] = (1, *weight.shape[2:])[-2:]
+    if group != 1 and not (group == shape[1] == weight.shape[0]):
+        return node.computed("GroupedConv", [x, kernel, bias], target, groups=group, **attributes)
+    return node.computed("Conv", [x, kernel, bias], target, group=group, **attributes)
+
+
+def in_one_row(node: OnnxNode) -> tuple[str, View]:
+    """A sequence (batch, channels, length) as images one pixel high, and how the output's are a sequence."""
+    _, channels, length = node.shape(0)
+    image = node.seen_as(node.view(0).reshaped((1, channels, 1, length)))
+    _, outputs, extent = node.output_shape
+    whole = View.whole("", (1, outputs, 1, extent))
+    return node.arranged(image, image.dims[1:]), replace(whole, dims=(*whole.dims[:2], whole.dims[3]))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..backend import ops
 from ..graph import Node
 from ..structure import Structure, fixed
+from ..view import View
 from .base import Operator
 from .registry import imports, register
 
@@ -41,9 +43,16 @@ class Elementwise(Operator):
             structure.set(name, [d if n == s else fixed(n) for d, n, s in zip(result, lengths, shape)])
         structure.set(node.output, result)
 
+    attributes: ClassVar[dict[str, Any]] = {}
+
     def lower(self, node: Node, lowering: Lowering) -> None:
-        operands = [lowering.operand(name) for name in node.inputs]
-        lowering.emit(self.primitive, node, operands, **lowering.fused_activation(node))
+        """In the order of the activation that has the output's shape, or of the first."""
+        activations = [name for name in node.inputs if name not in lowering.graph.constants]
+        whole = [name for name in activations if lowering.shape(name) == lowering.shape(node.output)]
+        order = lowering.order((whole or activations)[0])
+        operands = [lowering.arranged(name, order) for name in node.inputs]
+        fused = lowering.fused_activation(node) if self.fuses_activation else {}
+        lowering.emit(self.primitive, node, operands, order=order, **self.attributes, **fused)
 
 
 @register
@@ -98,17 +107,25 @@ class Max(Elementwise):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().maximum(*inputs)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
-        lowering.emit(self.primitive, node, [lowering.operand(name) for name in node.inputs])
+
+@register
+class Pow(Elementwise):
+    """a to the power of b"""
+
+    primitive = "PowFusion"
+    attributes: ClassVar[dict[str, Any]] = {"scale": 1.0, "shift": 0.0}
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().pow(*inputs)
 
 
 @imports("Add")
-def _add(node: OnnxNode) -> Node:
+def _add(node: OnnxNode) -> Node | View:
     return _binary(node, "Add")
 
 
 @imports("Sum")
-def _sum(node: OnnxNode) -> Node:
+def _sum(node: OnnxNode) -> Node | View:
     """Of tensors of one shape."""
     count, shape = node.input_count, node.output_shape
     if any(node.shape(index) != shape for index in range(count)):
@@ -120,12 +137,12 @@ def _sum(node: OnnxNode) -> Node:
 
 
 @imports("Mul")
-def _mul(node: OnnxNode) -> Node:
+def _mul(node: OnnxNode) -> Node | View:
     return _binary(node, "Mul")
 
 
 @imports("Sub")
-def _sub(node: OnnxNode) -> Node:
+def _sub(node: OnnxNode) -> Node | View:
     if node.is_constant(1):
         return _binary(node, "Add", -node.weight(1))
     if node.is_constant(0):  # c - x
@@ -136,15 +153,29 @@ def _sub(node: OnnxNode) -> Node:
 
 
 @imports("Div")
-def _div(node: OnnxNode) -> Node:
+def _div(node: OnnxNode) -> Node | View:
     if not node.is_constant(1):
-        if node.is_constant(0):
-            raise node.unsupported("the division of a constant")
+        if node.is_constant(0):  # c / x
+            inverse = node.insert("Reciprocal", [node.input(1)], node.shape(1))
+            return node.canonical("Mul", [inverse, _constant(node, 0, len(node.output_shape))])
         return _binary(node, "Div")
     divisor = node.weight(1)
     if not divisor.all():
         raise node.unsupported("a division by zero")
     return _binary(node, "Mul", np.float32(1) / divisor)
+
+
+@imports("Pow")
+def _pow(node: OnnxNode) -> Node | View:
+    if not node.is_constant(1):
+        raise node.unsupported("a power that is computed")
+    exponents = node.weight(1).astype(np.float32)
+    if (exponents == 2).all():
+        view = node.view(0)
+        return node.computed("Mul", [view.tensor] * 2, view)
+    if (exponents == 0.5).all():
+        return node.pointwise("Sqrt")
+    return _binary(node, "Pow", exponents)
 
 
 @imports("BatchNormalization")
@@ -174,15 +205,23 @@ def _constant(node: OnnxNode, index: int, rank: int, values: np.ndarray | None =
     return node.new_constant("constant", values, of=index)
 
 
-def _binary(node: OnnxNode, op: str, second: np.ndarray | None = None) -> Node:
+def _binary(node: OnnxNode, op: str, second: np.ndarray | None = None) -> Node | View:
     """A constant operand comes second and gets the output's rank; ``second`` replaces its values."""
-    rank = len(node.output_shape)
-    activations, constants = [], []
-    for index in (0, 1):
-        if node.is_constant(index):
-            constants.append(_constant(node, index, rank, second))
-        elif len(node.shape(index)) != rank:
-            raise node.unsupported("broadcasting between tensors of different ranks")
-        else:
-            activations.append(node.input(index))
-    return node.canonical(op, activations + constants)
+    shape, rank = node.output_shape, len(node.output_shape)
+    constants = [index for index in (0, 1) if node.is_constant(index)]
+    views = [node.view(index) for index in (0, 1) if index not in constants]
+    if constants and views[0].shape == shape:
+        values, view = node.weight(constants[0]) if second is None else second, views[0]
+        if view.to_base(values).size > values.size:  # it would be repeated
+            view = node.whole(view)
+        name = node.new_constant("constant", view.to_base(values), of=constants[0])
+        return node.computed(op, [view.tensor, name], view)
+    if len(views) == 2 and views[0].arranged_as(views[1]):
+        return node.computed(op, [view.tensor for view in views], views[0])
+    if any(len(view.shape) != rank for view in views):
+        raise node.unsupported("broadcasting between tensors of different ranks")
+    if len(views) == 2 and shape[0] != 1 and all(view.shape == shape for view in views):
+        whole = View.whole("", (1, *shape))
+        return node.computed(op, [node.stacked(0), node.stacked(1)], replace(whole, dims=whole.axes))
+    names = [node.input(index) for index in (0, 1) if index not in constants]
+    return node.canonical(op, names + [_constant(node, index, rank, second) for index in constants])

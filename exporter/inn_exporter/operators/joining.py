@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from inn_runtime.manifest import Dimension, Expression
+
+from .. import expressions
 from ..backend import ops
 from ..graph import Node
-from ..primitives import NHWC
 from ..structure import Structure, fixed
-from .base import Operator
+from ..view import View, length, new_axis
+from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
@@ -36,92 +40,173 @@ class Concat(Operator):
         return ops().cat(list(inputs), node.attributes["axis"])
 
     def lower(self, node: Node, lowering: Lowering) -> None:
-        sources = [lowering.variable(name) for name in node.inputs]
-        lowering.emit("Concat", node, sources, axis=_engine_axis(node, lowering, node.attributes["axis"]))
+        order = lowering.order(node.inputs[0])
+        sources = [lowering.arranged(name, order) for name in node.inputs]
+        lowering.emit("Concat", node, sources, order=order, axis=order.index(node.attributes["axis"]))
 
 
 @register
 class Slice(Operator):
-    """From ``starts`` to ``ends`` of one axis (each a tuple of one), which keeps its size."""
+    """From ``starts`` to ``ends`` of one axis (each a tuple of one), every one of ``steps``.
 
-    onnx_inputs = ("starts", "ends", "axes")
+    Where that is one of several equally long blocks, all of them are resized alike; else the axis keeps its
+    size.
+    """
+
+    onnx_inputs = ("starts", "ends", "axes", "steps")
 
     def axes(self, node: Node, structure: Structure) -> None:
-        ((start, stop, axis),) = _cuts(node)
+        start, stop, axis, step = _cut(node)
         dims = list(structure.dims[node.inputs[0]])
-        structure.pin(dims[axis])
-        dims[axis] = fixed(stop - start)
+        blocks = _blocks(node, structure.graph.shape(node.inputs[0])[axis])
+        if blocks is None:
+            structure.pin(dims[axis])
+            dims[axis] = fixed(len(range(start, stop, step)))
+        else:
+            dims[axis] = structure.refined(dims[axis], outer=blocks[0])
         structure.set(node.output, dims)
 
+    def settled(self, node: Node, dims: Mapping[str, tuple[Dimension, ...]]) -> Node:
+        """``blocks`` and ``block``: of how many it is which, where their length is not fixed."""
+        _, _, axis, _ = _cut(node)
+        attributes = {name: node.attributes[name] for name in self.onnx_inputs}
+        if any(segment.group is not None for segment in dims[node.output][axis]):
+            blocks = _blocks(node, node.attributes["length"])
+            assert blocks is not None
+            attributes.update(blocks=blocks[0], block=blocks[1])
+        return node.rewired(attributes={**attributes, "length": node.attributes["length"]})
+
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
-        ((start, stop, axis),) = _cuts(node)
-        return inputs[0][(slice(None),) * axis + (slice(start, stop),)]
+        start, stop, axis, step = _cut(node)
+        if "blocks" in node.attributes:
+            each = inputs[0].shape[axis] // node.attributes["blocks"]
+            start, stop = node.attributes["block"] * each, (node.attributes["block"] + 1) * each
+        return inputs[0][(slice(None),) * axis + (slice(start, stop, step),)]
+
+    def onnx_nodes(self, node: Node) -> list[OnnxStep]:
+        attributes = node.attributes
+        if "blocks" in attributes:  # opset 17's Split into equal parts
+            outputs = [f"{node.output}.block{index}" for index in range(attributes["blocks"])]
+            outputs[attributes["block"]] = node.output
+            axis = {"axis": attributes["axes"][0]}
+            return [OnnxStep("Split", list(node.inputs), node.output, axis, {}, tuple(outputs))]
+        constants = {name: attributes[name] for name in self.onnx_inputs}
+        return [OnnxStep("Slice", list(node.inputs), node.output, {}, constants)]
 
     def lower(self, node: Node, lowering: Lowering) -> None:
-        ((start, stop, axis),) = _cuts(node)
-        place = _engine_axis(node, lowering, axis)
-        numbers = {"begin": start, "end": stop, "axes": place, "strides": 1}
+        start, stop, axis, step = _cut(node)
+        begin, end = expressions.constant(start), expressions.constant(stop)
+        if "blocks" in node.attributes:
+            each, block = lowering.length(node.output, axis), node.attributes["block"]
+            begin, end = (expressions.multiply(expressions.constant(n), each) for n in (block, block + 1))
+        order = lowering.order(node.inputs[0])
+        numbers: dict[str, int | Expression] = {
+            "begin": begin,
+            "end": end,
+            "axes": order.index(axis),
+            "strides": step,
+        }
         operands = [lowering.integers(f"{node.name}.{name}", [value]) for name, value in numbers.items()]
-        lowering.emit("StridedSlice", node, [lowering.variable(node.inputs[0]), *operands])
+        lowering.emit(
+            "StridedSlice", node, [lowering.arranged(node.inputs[0], order), *operands], order=order
+        )
 
 
-def _cuts(node: Node) -> list[tuple[int, int, int]]:
-    return list(zip(*(node.attributes[name] for name in ("starts", "ends", "axes"))))
+def _cut(node: Node) -> tuple[int, int, int, int]:
+    """Start, end, axis and step."""
+    start, stop, axis, step = (node.attributes[name][0] for name in Slice.onnx_inputs)
+    return start, stop, axis, step
 
 
-def _engine_axis(node: Node, lowering: Lowering, axis: int) -> int:
-    return NHWC.index(axis) if len(lowering.shape(node.output)) == 4 else axis
+def _blocks(node: Node, length: int) -> tuple[int, int] | None:
+    """Of how many equally long blocks of the axis it is which; None where it is none."""
+    start, stop, _, step = _cut(node)
+    if step != 1 or length % (stop - start) or start % (stop - start):
+        return None
+    return length // (stop - start), start // (stop - start)
 
 
 @imports("Concat")
-def _concat(node: OnnxNode) -> Node:
+def _concat(node: OnnxNode) -> Node | View:
     axis = node.integer("axis", 1) % len(node.output_shape)
     if axis == 0:
         raise node.unsupported("joining images of a batch")
-    if constants := [index for index in range(node.input_count) if node.is_constant(index)]:
-        raise node.unsupported(f"joining with a constant (input {constants[0]})")
-    names = [node.input(index) for index in range(node.input_count)]
+    indices = range(node.input_count)
+    if any(node.is_constant(index) for index in indices):
+        return _with_constants(node, axis)
+    names = [node.input(index) for index in indices]
     return node.canonical("Concat", names, axis=axis) if len(names) > 1 else node.identity()
 
 
+def _with_constants(node: OnnxNode, axis: int) -> Node:
+    """Constants before or after an activation, a class token say: zeros there, to which they are added."""
+    activations = [index for index in range(node.input_count) if not node.is_constant(index)]
+    if len(activations) != 1:
+        raise node.unsupported("joining several activations and constants")
+    shape, lengths = node.output_shape, [node.shape(index)[axis] for index in range(node.input_count)]
+    (index,) = activations
+    rank = len(shape)
+    pads = [0] * (2 * rank)
+    pads[axis], pads[rank + axis] = sum(lengths[:index]), sum(lengths[index + 1 :])
+    padded = node.insert("Pad", [node.input(index)], shape, mode="constant", pads=tuple(pads), value=0.0)
+    parts = [
+        np.zeros(node.shape(i), np.float32) if i == index else node.weight(i) for i in range(node.input_count)
+    ]
+    return node.canonical("Add", [padded, node.new_constant("joined", np.concatenate(parts, axis))])
+
+
 @imports("Slice")
-def _slice(node: OnnxNode) -> Node:
+def _slice(node: OnnxNode) -> Node | View:
     shape = node.shape(0)
     starts, ends = (node.weight(index).reshape(-1) for index in (1, 2))
     axes = node.weight(3).reshape(-1) if node.has(3) else range(len(starts))
     steps = node.weight(4).reshape(-1) if node.has(4) else [1] * len(starts)
-    if any(step != 1 for step in steps):
+    if any(step < 1 for step in steps):
         raise node.unsupported(f"a slice with steps {[int(step) for step in steps]}")
     cuts = []
-    for start, end, axis in zip(starts, ends, axes):
+    for start, end, axis, step in zip(starts, ends, axes, steps):
         place = int(axis) % len(shape)
         first, last, _ = slice(int(start), int(end)).indices(shape[place])
-        if (first, last) != (0, shape[place]):
-            cuts.append((place, first, last))
-    if any(first >= last for _, first, last in cuts):
+        if (first, last, step) != (0, shape[place], 1):
+            cuts.append((place, first, last, int(step)))
+    if any(first >= last for _, first, last, _ in cuts):
         raise node.unsupported("a slice of nothing")
-    if any(axis == 0 for axis, _, _ in cuts):
+    if any(axis == 0 for axis, _, _, _ in cuts) and shape[0] == 1:
         raise node.unsupported("a slice of the batch")
-    return _sliced(node, node.input(0), shape, cuts)
+    view = node.view(0)
+    for cut in cuts:
+        view = _sliced(node, view, *cut)
+    return view
 
 
-def _sliced(node: OnnxNode, x: str, shape: tuple[int, ...], cuts: list[tuple[int, int, int]]) -> Node:
-    """One canonical slice for every axis."""
-    for index, (axis, first, last) in enumerate(cuts):
-        attributes = {"starts": (first,), "ends": (last,), "axes": (axis,)}
-        if index == len(cuts) - 1:
-            return node.canonical("Slice", [x], **attributes)
-        shape = (*shape[:axis], last - first, *shape[axis + 1 :])
-        x = node.insert("Slice", [x], shape, **attributes)
-    return node.identity()
+def _sliced(node: OnnxNode, view: View, dim: int, start: int, stop: int, step: int = 1) -> View:
+    """Part of one dimension of a view."""
+    axis, inner = view.axis(dim), 1
+    if axis is None and step == 1 and len(view.dims[dim]) == 1:  # the outermost factor of an axis
+        found = [index for index, axis in enumerate(view.axes, 1) if axis[:1] == view.dims[dim]]
+        if found:
+            (axis,) = found
+            inner = length(view.axes[axis - 1][1:])
+    if axis is None:
+        view = node.whole(view)
+        axis = dim + (view.shape[0] != 1)
+    full = length(view.axes[axis - 1])
+    kept = new_axis(len(range(start, stop, step)))
+    axes, dims = list(view.axes), list(view.dims)
+    axes[axis - 1] = kept if inner == 1 else (*kept, *axes[axis - 1][1:])
+    dims[dim] = kept
+    shape = (1, *map(length, axes))
+    numbers = {"starts": (start * inner,), "ends": (stop * inner,), "axes": (axis,), "steps": (step,)}
+    tensor = node.insert("Slice", [view.tensor], shape, **numbers, length=full)
+    return View(tensor, tuple(axes), tuple(dims))
 
 
 @imports("Split", several_outputs=True)
-def _split(node: OnnxNode) -> Node:
+def _split(node: OnnxNode) -> Node | View:
     """A slice for every output."""
     shape = node.shape(0)
     axis = node.integer("axis", 0) % len(shape)
-    if axis == 0:
+    if axis == 0 and shape[0] == 1:
         raise node.unsupported("a split of the batch")
     lengths = [int(n) for n in node.weight(1).reshape(-1)] if node.has(1) else node.integers("split", ())
     if not lengths:
@@ -131,7 +216,22 @@ def _split(node: OnnxNode) -> Node:
     if sum(lengths) != shape[axis] or min(lengths) < 1 or len(lengths) != node.output_count:
         raise node.unsupported(f"pieces of {lengths} from {shape[axis]}")
     stops = [sum(lengths[: index + 1]) for index in range(len(lengths))]
-    cuts = [{"starts": (stop - n,), "ends": (stop,), "axes": (axis,)} for n, stop in zip(lengths, stops)]
-    for index, cut in enumerate(cuts[1:], 1):
-        node.write(index, "Slice", [node.input(0)], **cut)
-    return node.canonical("Slice", [node.input(0)], **cuts[0])
+    views = [_sliced(node, node.view(0), axis, stop - n, stop) for n, stop in zip(lengths, stops)]
+    for index, view in enumerate(views[1:], 1):
+        node.write(index, view)
+    return views[0]
+
+
+@imports("Gather")
+def _gather(node: OnnxNode) -> View:
+    """One element of a dimension, or neighbours: a class token, or one of queries, keys and values."""
+    shape = node.shape(0)
+    axis = node.integer("axis", 0) % len(shape)
+    if axis == 0 and shape[0] == 1:
+        raise node.unsupported("a choice from the batch")
+    chosen = node.weight(1)
+    indices = chosen.reshape(-1) % shape[axis]
+    if chosen.ndim > 1 or not np.array_equal(indices, np.arange(len(indices)) + indices[0]):
+        raise node.unsupported(f"a choice of other than neighbours from {shape}")
+    view = _sliced(node, node.view(0), axis, int(indices[0]), int(indices[-1]) + 1)
+    return node.seen_as(view.reshaped(node.output_shape))

@@ -1,4 +1,4 @@
-"""Padding of images by itself; layers with windows have their own."""
+"""Padding by itself; layers with windows have their own."""
 
 from __future__ import annotations
 
@@ -9,43 +9,58 @@ from typing import TYPE_CHECKING, Any
 from ..backend import ops
 from ..graph import Node
 from ..primitives import NHWC, PAD_CONSTANT, PAD_REFLECT
-from ..structure import Structure, fixed
+from ..structure import Dim, Structure, fixed, is_variable, length_of
 from .base import Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..importers.node import OnnxNode
     from ..lowering import Lowering
+    from ..view import View
 
 
 @register
 class Pad(Operator):
-    """Height and width padded by a constant value or by reflection.
+    """Dimensions padded by a constant value, or height and width by reflection.
 
-    ``pads`` are ONNX's: what comes before each of the four axes, then what comes after.
+    ``pads`` are ONNX's: what comes before each dimension, then what comes after.
     """
 
     onnx_inputs = ("pads", "value")
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, _, _ = structure.dims[node.inputs[0]]
-        _, _, height, width = structure.graph.shape(node.output)
-        structure.set(node.output, [batch, channels, fixed(height), fixed(width)])
-        if not node.attributes["value"]:
+        pads, dims = _pairs(node.attributes["pads"]), structure.dims[node.inputs[0]]
+        structure.set(node.output, [_around(dim, *pair) for dim, pair in zip(dims, pads)])
+        moved = any(is_variable(dim) and any(pair) for dim, pair in zip(dims, pads))
+        if not moved and not node.attributes["value"]:
             structure.same_source(node.output, node.inputs[0])
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
-        _, _, top, left, _, _, bottom, right = node.attributes["pads"]
+        pairs = _pairs(node.attributes["pads"])
+        while len(pairs) > 1 and not any(pairs[0]):
+            pairs = pairs[1:]
         mode, value = node.attributes["mode"], node.attributes["value"]
         value = value if mode == "constant" else None
-        return ops().pad(inputs[0], (left, right, top, bottom), mode=mode, value=value)
+        pads = tuple(n for pair in reversed(pairs) for n in pair)
+        return ops().pad(inputs[0], pads, mode=mode, value=value)
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         attributes = node.attributes
-        source = lowering.variable(node.inputs[0])
-        emit_pad(
-            node, lowering, source, attributes["pads"], mode=attributes["mode"], value=attributes["value"]
-        )
+        order = lowering.order(node.inputs[0])
+        source = lowering.arranged(node.inputs[0], order)
+        mode, value = attributes["mode"], attributes["value"]
+        emit_pad(node, lowering, source, attributes["pads"], order=order, mode=mode, value=value)
+
+
+def _pairs(pads: Sequence[int]) -> list[tuple[int, int]]:
+    """What comes before and after each dimension."""
+    return list(zip(pads, pads[len(pads) // 2 :]))
+
+
+def _around(dim: Dim, before: int, after: int) -> Dim:
+    if not is_variable(dim):
+        return fixed(before + length_of(dim) + after)
+    return (*(fixed(before) if before else ()), *dim, *(fixed(after) if after else ()))
 
 
 def emit_pad(
@@ -54,23 +69,25 @@ def emit_pad(
     source: int,
     pads: Sequence[int],
     step: str | None = None,
+    order: Sequence[int] = NHWC,
     mode: str = "constant",
     value: float = 0.0,
 ) -> int:
     """Append a padding; it writes the node's output or, with ``step``, a new tensor of that name."""
-    pairs = [pads[axis + after] for axis in NHWC for after in (0, 4)]
+    pairs = [n for axis in order for n in _pairs(pads)[axis]]
     return lowering.emit(
         "PadFusion",
         node,
-        [source, lowering.integers(f"{node.name}.pads", pairs, shape=[4, 2])],
+        [source, lowering.integers(f"{node.name}.pads", pairs, shape=[len(order), 2])],
         output=None if step is None else lowering.temporary(node, step),
+        order=tuple(order),
         padding_mode=PAD_REFLECT if mode == "reflect" else PAD_CONSTANT,
         constant_value=value,
     )
 
 
 @imports("Pad")
-def _pad(node: OnnxNode) -> Node:
+def _pad(node: OnnxNode) -> Node | View:
     shape, mode = node.shape(0), node.text("mode", "constant")
     given = [int(length) for length in node.weight(1).reshape(-1)]
     axes = [int(a) for a in node.weight(3).reshape(-1)] if node.has(3) else list(range(len(shape)))
@@ -82,8 +99,10 @@ def _pad(node: OnnxNode) -> Node:
         return node.identity()
     if mode not in ("constant", "reflect"):
         raise node.unsupported(f"padding of mode {mode!r}")
-    if len(shape) != 4 or any(pads[axis] for axis in (0, 1, 4, 5)):
-        raise node.unsupported(f"only the padding of height and width, found {pads} around {shape}")
+    if pads[0] or pads[len(shape)]:
+        raise node.unsupported("padding of the batch")
+    if mode == "reflect" and (len(shape) != 4 or pads[1] or pads[5]):
+        raise node.unsupported(f"only height and width can be reflected, found {pads} around {shape}")
     if min(pads) < 0:
         raise node.unsupported(f"padding by less than nothing, {pads}")
     if mode == "reflect" and any(pad >= size for pad, size in zip(pads, shape * 2)):

@@ -1,4 +1,4 @@
-"""Pooling and means over space."""
+"""Pooling, and normalisation over neighbouring channels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import numpy as np
 
 from ..backend import ops, tensor
 from ..graph import Node
-from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT, REDUCE_MEAN, ROUND_FLOOR
+from ..primitives import FORMAT_NHWC, PAD_EXPLICIT, ROUND_FLOOR
 from ..structure import Structure, fixed
 from .base import Operator
+from .reductions import reduced
 from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..importers.node import OnnxNode
     from ..lowering import Lowering
+    from ..view import View
 
 
 class Pool(Operator):
@@ -98,6 +100,9 @@ class GlobalAveragePool(Operator):
         _emit_global(node, lowering, "AvgPoolFusion")
 
 
+_GLOBAL: dict[str, Any] = {"global": True}
+
+
 def _emit_global(node: Node, lowering: Lowering, primitive: str) -> None:
     lowering.emit(
         primitive,
@@ -107,7 +112,7 @@ def _emit_global(node: Node, lowering: Lowering, primitive: str) -> None:
         strides=[1, 1],
         pad=[0, 0, 0, 0],
         format=FORMAT_NHWC,
-        **{"global": True},
+        **_GLOBAL,
     )
 
 
@@ -157,35 +162,6 @@ class LRN(Operator):
             alpha=node.attributes["alpha"] / size,
             beta=node.attributes["beta"],
             norm_region="ACROSS_CHANNELS",
-        )
-
-
-@register
-class ReduceMean(Operator):
-    """Mean over some axes, which stay as length 1 (keepdims = 1) and are never resized."""
-
-    def axes(self, node: Node, structure: Structure) -> None:
-        dims = list(structure.dims[node.inputs[0]])
-        for axis in node.attributes["axes"]:
-            structure.pin(dims[axis])
-            dims[axis] = fixed(1)
-        structure.set(node.output, dims)
-
-    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
-        return ops().mean(inputs[0], tuple(node.attributes["axes"]), True)
-
-    def lower(self, node: Node, lowering: Lowering) -> None:
-        axes = list(node.attributes["axes"])
-        if len(lowering.shape(node.inputs[0])) == 4:
-            axes = sorted(NHWC.index(axis) for axis in axes)
-        source = lowering.variable(node.inputs[0])
-        lowering.emit(
-            "ReduceFusion",
-            node,
-            [source, lowering.integers(f"{node.name}.axes", axes)],
-            keep_dims=True,
-            mode=REDUCE_MEAN,
-            coeff=1.0,
         )
 
 
@@ -262,31 +238,5 @@ def _lrn(node: OnnxNode) -> Node:
 
 
 @imports("GlobalAveragePool")
-def _global_average_pool(node: OnnxNode) -> Node:
-    return _mean(node, list(range(2, len(node.shape(0)))), keep=True)
-
-
-@imports("ReduceMean")
-def _reduce_mean(node: OnnxNode) -> Node:
-    rank = len(node.shape(0))
-    axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
-    if not len(axes) and node.integer("noop_with_empty_axes", 0):
-        return node.identity()
-    axes = sorted(int(axis) % rank for axis in axes) or list(range(rank))
-    return _mean(node, axes, keep=bool(node.integer("keepdims", 1)))
-
-
-def _mean(node: OnnxNode, axes: list[int], keep: bool) -> Node:
-    shape = node.shape(0)
-    if 0 in axes:
-        raise node.unsupported("a mean over the batch")
-    if len(shape) == 4 and axes == [2, 3]:
-        op, attributes = "GlobalAveragePool", {}
-    else:
-        op, attributes = "ReduceMean", {"axes": axes, "keepdims": 1}
-    if keep:
-        return node.canonical(op, [node.input(0)], **attributes)
-    if axes != list(range(2, len(shape))):
-        raise node.unsupported(f"a mean over axes {axes} of {len(shape)} that drops them")
-    kept = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
-    return node.canonical("Flatten", [node.insert(op, [node.input(0)], kept, **attributes)], axis=1)
+def _global_average_pool(node: OnnxNode) -> Node | View:
+    return reduced(node, "ReduceMean", list(range(2, len(node.shape(0)))), keep=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 from ..graph import Node
 from .base import Operator
 
 if TYPE_CHECKING:
     from ..importers.node import OnnxNode
+    from ..view import View
 
-Importer = Callable[["OnnxNode"], Node]
+Importer = Callable[["OnnxNode"], Union[Node, "View"]]
 
 OPERATORS: dict[str, Operator] = {}
 IMPORTERS: dict[str, Importer] = {}
@@ -25,9 +26,10 @@ def register(cls: type[Operator]) -> type[Operator]:
 
 
 def imports(op_type: str, several_outputs: bool = False) -> Callable[[Importer], Importer]:
-    """Decorator of a function that turns an ONNX node of ``op_type`` into a canonical node.
+    """Decorator of a function that turns an ONNX node of ``op_type`` into a canonical node, or into a view of
+    a tensor.
 
-    ``several_outputs``: it adds nodes for the outputs after the first (`OnnxNode.write`).
+    ``several_outputs``: it says what the outputs after the first are (`OnnxNode.write`).
     """
 
     def add(function: Importer) -> Importer:

@@ -52,7 +52,7 @@ class Resize(Operator):
 
     def lower(self, node: Node, lowering: Lowering) -> None:
         sizes = lowering.integers(f"{node.name}.sizes", lowering.shape(node.output)[2:])
-        nearest = {"nearest_mode": FLOOR} if node.attributes["mode"] == "nearest" else {}
+        nearest: dict[str, Any] = {"nearest_mode": FLOOR} if node.attributes["mode"] == "nearest" else {}
         lowering.emit(
             "Resize",
             node,

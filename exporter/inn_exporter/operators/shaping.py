@@ -1,22 +1,26 @@
-"""Operators that only rearrange."""
+"""Operators that only rearrange.
+
+In ONNX, reshapings and transpositions are views (`view`); what is here is what is left of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from inn_runtime.manifest import Dimension, Expression
+
 from ..backend import ops
 from ..graph import Node
-from ..primitives import NCHW
-from ..structure import Structure, fixed
+from ..structure import Structure, fixed, is_variable
 from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..importers.node import OnnxNode
     from ..lowering import Lowering
+    from ..view import View
 
 
 @register
@@ -26,20 +30,16 @@ class Flatten(Operator):
     mixes = True
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, *_ = structure.dims[node.inputs[0]]
-        extent = prod(structure.graph.shape(node.inputs[0])[2:])
-        flat = tuple(replace(part, inner=part.inner * extent) for part in channels)
-        structure.set(node.output, [batch, flat])
-        structure.same_source(node.output, node.inputs[0])
+        batch, *dims = structure.dims[node.inputs[0]]
+        structure.set(node.output, [batch, *structure.reshaped(dims, structure.graph.shape(node.output)[1:])])
+        if not any(map(is_variable, dims[1:])):
+            structure.same_source(node.output, node.inputs[0])
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().flatten(inputs[0])
 
     def lower(self, node: Node, lowering: Lowering) -> None:
-        shape = lowering.shape(node.inputs[0])
-        source = lowering.variable(node.inputs[0])
-        if len(shape) == 4:
-            source = lowering.transpose(node, source, NCHW)
+        source = lowering.plain(node.inputs[0])
         lowering.emit("Flatten", node, [source], axis=1)
 
 
@@ -63,6 +63,109 @@ class Unsqueeze(Operator):
 
 
 @register
+class Reshape(Operator):
+    """The same elements as ``shape``, in which 0 stands for the batch.
+
+    Once groups are known, -1 stands for a dimension that follows one, or 0 where it is the input's at the
+    same place.
+    """
+
+    onnx_inputs = ("shape",)
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        batch, *dims = structure.dims[node.inputs[0]]
+        shape = structure.graph.shape(node.output)
+        structure.set(node.output, [batch, *structure.reshaped(dims, shape[1:])])
+
+    def settled(self, node: Node, dims: Mapping[str, tuple[Dimension, ...]]) -> Node:
+        before, after = dims[node.inputs[0]], dims[node.output]
+        shape: list[int] = []
+        for place, dimension in enumerate(after):
+            if all(segment.group is None for segment in dimension):
+                shape.append(sum(segment.inner for segment in dimension) if place else 0)
+            elif -1 not in shape and before[place : place + 1] != (dimension,):
+                shape.append(-1)
+            else:
+                shape.append(0)
+        return node.rewired(attributes={**node.attributes, "shape": tuple(shape)})
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        shape = node.attributes["shape"]
+        return ops().reshape(
+            inputs[0], tuple(inputs[0].shape[i] if n == 0 else n for i, n in enumerate(shape))
+        )
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        before, after = lowering.shape(node.inputs[0]), lowering.shape(node.output)
+        held = lowering.order(node.inputs[0])
+        order = _order_after(held, before, after)
+        if order is None:
+            order, source = tuple(range(len(after))), lowering.plain_for_reshape(node)
+        else:
+            source = lowering.arranged(node.inputs[0], held)
+        lengths: list[int | Expression] = [-1, *(lowering.length(node.output, axis) for axis in order[1:])]
+        shape = lowering.integers(f"{node.name}.shape", lengths)
+        lowering.emit("Reshape", node, [source, shape], order=order)
+
+
+def _order_after(
+    order: tuple[int, ...], before: Sequence[int], after: Sequence[int]
+) -> tuple[int, ...] | None:
+    """In which order the engine holds a reshaped tensor's dimensions, if it need not move any element.
+
+    It must hold those that are joined or cut next to each other. None: it must move them first.
+    """
+    starts = {0: (1, 0, 1)}  # first dimension of a run → how many, the first of its new ones, how many
+    place = target = 1
+    for ins, outs in _joint_runs(before[1:], after[1:]):
+        starts[place] = ins, target, outs
+        place, target = place + ins, target + outs
+    result: list[int] = []
+    index = 0
+    while index < len(order):
+        first = order[index]
+        ins, target, outs = starts.get(first, (0, 0, 0))
+        if not ins or order[index : index + ins] != tuple(range(first, first + ins)):
+            return None
+        result += range(target, target + outs)
+        index += ins
+    return tuple(result)
+
+
+def _joint_runs(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """How many dimensions of each of two shapes hold the same elements, run by run; ones join a run."""
+    left, right = list(before), list(after)
+    while left or right:
+        ins, outs = min(1, len(left)), min(1, len(right))
+        while prod(left[:ins]) != prod(right[:outs]):
+            ins, outs = (ins + 1, outs) if prod(left[:ins]) < prod(right[:outs]) else (ins, outs + 1)
+        while ins < len(left) and left[ins] == 1 and right[outs : outs + 1] != [1]:
+            ins += 1
+        while outs < len(right) and right[outs] == 1 and left[ins : ins + 1] != [1]:
+            outs += 1
+        yield ins, outs
+        del left[:ins], right[:outs]
+
+
+@register
+class Transpose(Operator):
+    """Dimensions in another order ``perm``; the batch stays first."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        dims = structure.dims[node.inputs[0]]
+        structure.set(node.output, [dims[axis] for axis in node.attributes["perm"]])
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return ops().transpose(inputs[0], node.attributes["perm"])
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        """Nothing moves: the same tensor is known in another order."""
+        perm = node.attributes["perm"]
+        order = tuple(perm.index(axis) for axis in lowering.order(node.inputs[0]))
+        lowering.alias(node.output, node.inputs[0], order)
+
+
+@register
 class ChannelShuffle(Operator):
     """(batch, g C, h, w) to the same: what were ``groups`` g blocks of C channels are C blocks of g."""
 
@@ -70,7 +173,7 @@ class ChannelShuffle(Operator):
         batch, channels, height, width = structure.dims[node.inputs[0]]
         count = node.attributes["groups"]
         (block,) = structure.refined(channels, outer=count)
-        structure.set(node.output, [batch, (replace(block, inner=block.inner * count),), height, width])
+        structure.set(node.output, [batch, (block.times(inner=count),), height, width])
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         shape, count = inputs[0].shape, node.attributes["groups"]
@@ -88,82 +191,58 @@ class ChannelShuffle(Operator):
         ]
 
     def lower(self, node: Node, lowering: Lowering) -> None:
+        """Through a dimension of length 1, see `Lowering.plain_for_reshape`."""
         _, _, *extent = lowering.shape(node.output)
         count = node.attributes["groups"]
         channels = lowering.length(node.output, 1)
         each = tuple((coefficient // count, *groups) for coefficient, *groups in channels)
-        split = lowering.integers(f"{node.name}.split", [-1, *extent, count, each])
+        split = lowering.integers(f"{node.name}.split", [-1, prod(extent), count, each, 1])
         joined = lowering.integers(f"{node.name}.joined", [-1, *extent, channels])
         blocks = lowering.temporary(node, "blocks")
         lowering.emit("Reshape", node, [lowering.variable(node.inputs[0]), split], output=blocks)
-        lowering.emit("Reshape", node, [lowering.transpose(node, blocks, (0, 1, 2, 4, 3)), joined])
+        lowering.emit("Reshape", node, [lowering.transpose(node, blocks, (0, 1, 3, 4, 2)), joined])
 
 
 @imports("Flatten")
-def _flatten(node: OnnxNode) -> Node:
+def _flatten(node: OnnxNode) -> View:
     if node.integer("axis", 1) % len(node.shape(0)) == 0:
         raise node.unsupported("a flattening that joins the batch with the rest")
-    return _joined(node)
+    return node.seen_as(node.view(0).reshaped(node.output_shape))
 
 
 @imports("Squeeze")
-def _squeeze(node: OnnxNode) -> Node:
+def _squeeze(node: OnnxNode) -> View:
     axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
-    if not len(axes) or any(axis % len(node.shape(0)) == 0 for axis in axes):
+    if not len(axes):
         raise node.unsupported("a squeeze that may drop the batch; name the other axes")
-    return _joined(node)
-
-
-@imports("Unsqueeze")
-def _unsqueeze(node: OnnxNode) -> Node:
-    return _joined(node)
+    return node.seen_as(node.view(0).reshaped(node.output_shape))
 
 
 @imports("Reshape")
-def _reshape(node: OnnxNode) -> Node:
-    shape, target, x = node.shape(0), node.output_shape, node.producer(0)
-    if len(shape) == 4 and len(target) == 5 and target[3:] == shape[2:]:
-        return node.part(
-            "blocks", [node.input(0)], "channels in blocks that are not shuffled", groups=target[1]
-        )
-    exchanged = x is not None and x.attributes.get("kind") == "exchanged"
-    if x is not None and exchanged and len(target) == 4 and target[2:] == shape[3:]:
-        groups = x.attributes["groups"]
-        return node.canonical("ChannelShuffle", [x.inputs[0]], groups=groups, shape=target)
-    return _joined(node)
+@imports("Unsqueeze")
+def _reshape(node: OnnxNode) -> View:
+    return node.seen_as(node.view(0).reshaped(node.output_shape))
+
+
+@imports("Expand")
+def _expand(node: OnnxNode) -> View:
+    if prod(node.output_shape) != prod(node.shape(0)):
+        raise node.unsupported(f"repeating, from {node.shape(0)} to {node.output_shape}")
+    return node.seen_as(node.view(0).reshaped(node.output_shape))
 
 
 @imports("Transpose")
-def _transpose(node: OnnxNode) -> Node:
-    order, x = node.integers("perm", range(len(node.shape(0)))[::-1]), node.producer(0)
-    if order == list(range(len(order))):
-        return node.identity()
-    if order == [0, 2, 1, 3, 4] and x is not None and x.attributes.get("kind") == "blocks":
-        reason = "channels in blocks that are not joined again"
-        return node.part("exchanged", [x.inputs[0]], reason, groups=x.attributes["groups"])
-    raise node.unsupported("only between the reshapings of a channel shuffle")
-
-
-def _joined(node: OnnxNode) -> Node:
-    """A change of shape that keeps the batch, and either keeps or joins everything else, or makes pixels of
-    vectors."""
-    shape = node.shape(0)
-    if node.output_shape == shape:
-        return node.identity()
-    if node.output_shape == (*shape, 1, 1) and len(shape) == 2:
-        return node.canonical("Unsqueeze", [node.input(0)], axes=(2, 3))
-    if node.output_shape != (1, prod(shape[1:])):
-        raise node.unsupported(f"only flattening to (batch, features), found {shape} to {node.output_shape}")
-    return node.canonical("Flatten", [node.input(0)], axis=1)
+def _transpose(node: OnnxNode) -> View:
+    return node.view(0).transposed(node.integers("perm", range(len(node.shape(0)))[::-1]))
 
 
 @imports("Identity")
-def _identity(node: OnnxNode) -> Node:
+def _identity(node: OnnxNode) -> View:
     return node.identity()
 
 
 @imports("Dropout")
-def _dropout(node: OnnxNode) -> Node:
+def _dropout(node: OnnxNode) -> View:
     if node.has(2) and node.scalar(2):
         raise node.unsupported("dropout in training mode")
     return node.identity()

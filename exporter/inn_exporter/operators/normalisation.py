@@ -1,0 +1,143 @@
+"""Layer, instance and group normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import ops
+from ..graph import Node
+from ..structure import Structure
+from ..view import View
+from .base import Operator
+from .dense import last_in_place
+from .registry import imports, register
+
+if TYPE_CHECKING:
+    from ..importers.node import OnnxNode
+    from ..lowering import Lowering
+
+
+@register
+class LayerNormalization(Operator):
+    """(x - mean) / √(variance + epsilon) · γ + β over the last dimension, which keeps its size."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        x, scale, shift = node.inputs
+        dims = structure.dims[x]
+        structure.pin(dims[-1])
+        for name in (scale, shift):
+            structure.set(name, [dims[-1]])
+        structure.set(node.output, dims)
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        x, scale, shift = inputs
+        centred = x - ops().mean(x, -1, True)
+        variance = ops().mean(centred * centred, -1, True)
+        return centred * ops().rsqrt(variance + node.attributes["epsilon"]) * scale + shift
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        x, scale, shift = node.inputs
+        order = last_in_place(lowering.order(x))
+        lowering.emit(
+            "LayerNormFusion",
+            node,
+            [lowering.arranged(x, order), lowering.weight(scale), lowering.weight(shift)],
+            order=order,
+            begin_norm_axis=-1,
+            begin_params_axis=-1,
+            epsilon=node.attributes["epsilon"],
+            elementwise_affine=True,
+        )
+
+
+@register
+class InstanceNormalization(Operator):
+    """(x - mean) / √(variance + epsilon) · γ + β over the pixels of each channel by itself."""
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        x, scale, shift = node.inputs
+        dims = structure.dims[x]
+        for name in (scale, shift):
+            structure.set(name, [dims[1]])
+        structure.set(node.output, dims)
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        x, scale, shift = inputs
+        centred = x - ops().mean(x, (2, 3), True)
+        variance = ops().mean(centred * centred, (2, 3), True)
+        normal = centred * ops().rsqrt(variance + node.attributes["epsilon"])
+        return normal * scale.reshape((1, -1, 1, 1)) + shift.reshape((1, -1, 1, 1))
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        x, scale, shift = node.inputs
+        operands = [lowering.variable(x), lowering.weight(scale), lowering.weight(shift)]
+        lowering.emit("InstanceNorm", node, operands, epsilon=node.attributes["epsilon"])
+
+
+@imports("LayerNormalization")
+def _layer_normalization(node: OnnxNode) -> Node | View:
+    view = node.view(0)
+    last = len(view.dims) - 1
+    if node.integer("axis", -1) % len(view.dims) != last:
+        raise node.unsupported("normalisation over more than the last dimension")
+    if view.axis(last) != len(view.axes):
+        view = node.whole(view)
+    names = [node.constant_name(1)]
+    width = view.shape[last]
+    names.append(node.constant_name(2) if node.has(2) else node.new_constant("shift", np.zeros(width)))
+    epsilon = node.number("epsilon", 1e-5)
+    return node.computed("LayerNormalization", [view.tensor, *names], view, axis=-1, epsilon=epsilon)
+
+
+@imports("InstanceNormalization")
+def _instance_normalization(node: OnnxNode) -> Node | View:
+    shape, view = node.shape(0), node.view(0)
+    if len(shape) not in (3, 4):
+        raise node.unsupported(f"only of images and sequences, found input shape {shape}")
+    tensor = node.input(0)
+    if len(shape) == 3:
+        pixels = view.reshaped((*shape, 1))
+        assert pixels is not None
+        tensor = node.arranged(pixels, pixels.dims[1:])
+    view = View.whole(tensor, (*shape, 1)[:4])
+    names = [node.constant_name(1), node.constant_name(2)]
+    epsilon = node.number("epsilon", 1e-5)
+    target = View("", view.axes, view.dims[: len(shape)])
+    return node.computed("InstanceNormalization", [tensor, *names], target, epsilon=epsilon)
+
+
+@imports("GroupNormalization")
+def _group_normalization(node: OnnxNode) -> Node | View:
+    """As PyTorch writes it for older opsets: instance normalisation of reshaped groups, then the scale.
+
+    Before opset 21 there is a scale for every group, since then for every channel.
+    """
+    shape, count = node.shape(0), node.integer("num_groups", 1)
+    if len(shape) != 4:
+        raise node.unsupported(f"only of images, found input shape {shape}")
+    blocks = node.view(0).reshaped((1, count, shape[1] // count, *shape[2:]))
+    if blocks is None:
+        raise node.unsupported(f"{count} groups of {shape[1]} channels")
+    joined = blocks.reshaped((1, count, shape[1] // count * shape[2] * shape[3], 1))
+    assert joined is not None
+    axes = joined.dims[1:]
+    units = [
+        node.new_constant(name, np.full(count, value, np.float32))
+        for name, value in (("unit", 1), ("zero", 0))
+    ]
+    tensor = node.insert(
+        "InstanceNormalization",
+        [node.arranged(joined, axes), *units],
+        joined.shape,
+        epsilon=node.number("epsilon", 1e-5),
+    )
+    normal = View(tensor, axes, joined.dims).reshaped(shape)
+    assert normal is not None
+    values = [node.weight(index).reshape(-1) for index in (1, 2)]
+    scale, shift = (np.repeat(v, shape[1] // len(v)).astype(np.float32).reshape(1, -1, 1, 1) for v in values)
+    x = node.arranged(normal, normal.dims[1:])
+    scaled = node.insert("Mul", [x, node.new_constant("scale", scale)], shape)
+    return node.canonical("Add", [scaled, node.new_constant("shift", shift)])
