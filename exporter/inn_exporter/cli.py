@@ -1,4 +1,4 @@
-"""The exporter's commands: `inn export`, `inn tune` and `inn export-onnx`."""
+"""The exporter's commands: `inn export`, `inn tune`, `inn groups` and `inn export-onnx`."""
 
 from __future__ import annotations
 
@@ -136,9 +136,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", type=int, default=256, help="images to calibrate with (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--keep", action="append", default=[], metavar="PATTERN", help="channel groups that are not resized"
-    )
+    _group_arguments(parser)
     parser.add_argument(
         "--preprocess",
         metavar="JSON",
@@ -146,6 +144,22 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         '[0.229, …], "crop": 0.875}; with it, images may be folders of files',
     )
     parser.add_argument("--labels", type=Path, metavar="NAMES.txt", help="class names, one a line")
+    parser.add_argument("--json", action="store_true", help="print the bundle's summary as JSON")
+    parser.set_defaults(run=_export)
+
+
+def _group_arguments(parser: argparse.ArgumentParser) -> None:
+    """What decides about the channel groups."""
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="channel groups that are not resized (inn groups lists them)",
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PATTERN", help="resize these channel groups only"
+    )
     parser.add_argument(
         "--input-shape",
         action="append",
@@ -153,8 +167,16 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=1,3,224,224",
         help="shape of an input that the file leaves open",
     )
-    parser.add_argument("--json", action="store_true", help="print the bundle's summary as JSON")
-    parser.set_defaults(run=_export)
+
+
+def groups_command(subparsers: Any) -> None:
+    """Add `inn groups`."""
+    help_text = "list the channel groups of an ONNX network: what is resized together"
+    parser = subparsers.add_parser("groups", help=help_text, description=help_text)
+    parser.add_argument("model", type=Path, help="the ONNX file")
+    _group_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print them as JSON")
+    parser.set_defaults(run=_groups)
 
 
 def export_onnx_command(subparsers: Any) -> None:
@@ -196,6 +218,7 @@ def _export(options: argparse.Namespace) -> None:
             images=options.images,
             seed=options.seed,
             keep=options.keep,
+            only=options.only,
             preprocessing=_preprocessing(options),
             labels=_lines(options.labels) if options.labels else (),
             input_shapes=dict(_shape(text) for text in options.input_shape),
@@ -203,6 +226,39 @@ def _export(options: argparse.Namespace) -> None:
         )
     summary = describe(bundle)
     print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
+
+
+def _groups(options: argparse.Namespace) -> None:
+    from .export import chosen_groups
+    from .folding import fold
+    from .importers import import_onnx
+
+    graph = fold(import_onnx(options.model, dict(_shape(text) for text in options.input_shape)))
+    channels = chosen_groups(graph, options.keep, options.only)
+    resized = {f"{member}" for group in channels.groups for member in group.members}
+    weights = {member.rpartition(":")[0] for member in resized}
+    found = {
+        "model": graph.name,
+        "parameters": sum(values.size for values in graph.constants.values()),
+        "resized_parameters": sum(graph.constants[name].size for name in weights),
+        "groups": [{"name": g.name, "width": g.size, "members": list(g.members)} for g in channels.groups],
+        "alternatives": [{"name": g.name, "width": g.size} for g in channels.alternatives],
+    }
+    print(json.dumps(found, indent=1) if options.json else _format_groups(found))
+
+
+def _format_groups(found: dict[str, Any]) -> str:
+    groups, share = found["groups"], found["resized_parameters"] / max(found["parameters"], 1)
+    lines = [
+        f"{found['model']}: {len(groups)} channel groups, {share:.1%} of {found['parameters']:,} parameters"
+    ]
+    room = max((len(group["name"]) for group in groups), default=0)
+    for group in groups:
+        lines.append(f"  {group['name']:<{room}}  {group['width']:>6}  {', '.join(group['members'])}")
+    if found["alternatives"]:
+        names = ", ".join(f"{group['name']} ({group['width']})" for group in found["alternatives"])
+        lines.append(f"resized instead where the width of each is kept: {names}")
+    return "\n".join(lines)
 
 
 def _tuning(options: argparse.Namespace) -> Tuning:

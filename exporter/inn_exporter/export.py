@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Callable
 
@@ -26,6 +26,7 @@ from .distill import distill
 from .folding import fold
 from .forecast import estimate, forecast
 from .graph import Graph
+from .heads import contractions
 from .importers import import_onnx
 from .integral.options import Tuning
 from .integral.parallel import is_first
@@ -35,7 +36,7 @@ from .nodes import ORDERS, axis_for, order_channels
 from .onnx_writer import skeleton
 from .schedule import OBJECTIVES, schedule
 from .storage import STORAGES
-from .structure import analyse
+from .structure import Channels, analyse, pinned_by
 
 QUADRATURES = ("calibrated", "trapezoid", "rescaled", "none")
 EFFORTS = ("fast", "refit", "distill")
@@ -75,6 +76,7 @@ def export(
     images: int = 256,
     seed: int = 0,
     keep: Sequence[str] = (),
+    only: Sequence[str] = (),
     labels: Sequence[str] = (),
     preprocessing: Mapping[str, Any] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
@@ -117,6 +119,7 @@ def export(
         or ``latency``, else 1
     seed : of the choice of calibration images and of the self-check's noise
     keep : patterns (``*`` and ``?``) of channel groups that are not resized
+    only : patterns of those that are; default: all others
     labels : class names
     preprocessing : per input, or of the only one, how images become inputs (`Preprocessing`): of
         folders of images here, and on the device
@@ -160,9 +163,14 @@ def export(
         lessons, material, distill_images = material, None, tuning.seen
         if tuning.mirror:
             lessons = lessons.with_mirror_images()
-    channels = analyse(graph, lambda name: any(fnmatch(name, pattern) for pattern in keep))
+    channels = chosen_groups(graph, keep, only)
     if not channels.groups:
         raise UsageError(f"{graph.name}: no channel group can be resized")
+    if quadrature == "trapezoid" and (products := contractions(graph, channels)):
+        raise UsageError(
+            f"quadrature: trapezoid does not integrate products of activations ({products[0].node.name}); "
+            f"use calibrated, or keep {channels.groups[products[0].group].name!r}"
+        )
     pool, judged = (samples, held_out) if held_out else samples.split(_pool_size(len(samples), images), seed)
     calibration, _ = pool.split(min(images, len(pool)), seed)
     for concern in concerns(calibration, graph, channels):
@@ -255,6 +263,22 @@ def export(
         return draft.bundle(os.fspath(output))
     write_atomically(output, draft.to_bytes())
     return open_bundle(output)
+
+
+def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> Channels:
+    """Channel groups, without those that are to be kept.
+
+    Raises
+    ------
+    UsageError : a pattern matches nothing
+    """
+    everything = analyse(graph)
+    names = {group.name for group in (*everything.groups, *everything.alternatives)}
+    for option, patterns in (("keep", keep), ("only", only)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise UsageError(f"{option}: no channel group matches {pattern!r}; inn groups lists them")
+    return analyse(graph, pinned_by(keep, only))
 
 
 def _pool_size(count: int, images: int) -> int:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 from inn_runtime.axes import Axis
 from inn_runtime.manifest import Dimension, Segment
 
-from . import forward
+from . import forward, heads
 from .graph import Graph, Node
 from .operators import operator
-from .statistics import Moments
-from .structure import Channels
+from .statistics import Moments, channel_rows
+from .structure import Channels, QuadratureKey
 
 ORDERS = ("nested", "smooth", "l1", "given")
 
@@ -47,9 +47,16 @@ def order_channels(
     if order == "nested":
         seen_by = consumers(graph, channels, images, progress)
         rotations = {group: nested_rotation(seen_by[group]) for group in rotatable(graph, channels)}
-        graph = rotate(graph, channels, rotations)
+        for group in heads.rotatable(graph, channels):
+            by_head = zip(*(consumer.heads for consumer in seen_by[group]))
+            rotations[group] = np.stack([nested_rotation(seen) for seen in by_head])
+        products = {
+            contraction.group: [_head_moments(consumer) for consumer in seen_by[contraction.group]]
+            for contraction in heads.contractions(graph, channels)
+        }
+        graph, balanced = heads.balanced(rotate(graph, channels, rotations), channels, products)
         orders = [
-            np.arange(size) if group in rotations else nested_order(seen_by[group])
+            np.arange(size) if group in rotations or group in balanced else nested_order(seen_by[group])
             for group, size in enumerate(channels.sizes)
         ]
     else:
@@ -125,25 +132,45 @@ def _plain_axes(dims: Sequence[Dimension], group: int) -> list[int] | None:
 def rotate(graph: Graph, channels: Channels, rotations: Mapping[int, np.ndarray]) -> Graph:
     """Change the basis of some groups, x to Qᵀx with Q (N, N) orthogonal, in all constants.
 
-    Rows of those that produce x and columns of those that read it turn alike: Qᵀ W and W Q.
+    Rows of those that produce x and columns of those that read it turn alike: Qᵀ W and W Q. Where a dimension
+    holds several blocks of the group, Q is (blocks, N, N).
     """
     constants = {}
     for name, values in graph.constants.items():
         for axis, dimension in enumerate(channels.dims[name]):
             for segment in dimension:
                 if segment.group is not None and segment.group in rotations:
-                    values = np.moveaxis(np.tensordot(values, rotations[segment.group], (axis, 0)), -1, axis)
+                    basis = rotations[segment.group].reshape(
+                        segment.outer, *rotations[segment.group].shape[-2:]
+                    )
+                    last = np.moveaxis(values, axis, -1)
+                    blocks = last.reshape(*last.shape[:-1], *basis.shape[:2])
+                    turned = np.einsum("...bn,bnm->...bm", blocks, basis, optimize=True)
+                    values = np.moveaxis(turned.reshape(last.shape), -1, axis)
         constants[name] = np.ascontiguousarray(values, np.float32)
     return replace(graph, constants=constants)
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """What one tensor's readers see of a group: ``gram`` E[x xᵀ] of the tensor, ``kernel`` Σ WᵀW of their
-    weights, both (N, N)."""
+    """What one tensor's readers see of a group.
+
+    Attributes
+    ----------
+    gram : E[x xᵀ] of the tensor, (N, N)
+    kernel : Σ WᵀW of the readers' weights, or E[y yᵀ] of what the tensor is multiplied by, (N, N)
+    heads : the same of every block of the tensor by itself, where it is made of several
+    """
 
     gram: np.ndarray
     kernel: np.ndarray
+    heads: tuple[Consumer, ...] = ()
+
+    @staticmethod
+    def of_blocks(grams: np.ndarray, kernels: np.ndarray) -> Consumer:
+        """From the moments of every block, both (blocks, N, N)."""
+        heads = tuple(Consumer(*pair) for pair in zip(grams, kernels))
+        return Consumer(grams.sum(0), kernels.sum(0), heads)
 
 
 def consumers(
@@ -153,13 +180,18 @@ def consumers(
     progress: Callable[[float], None] = lambda done: None,
 ) -> list[list[Consumer]]:
     """Per group, the consumers of every tensor that runs along it."""
-    kernels = [np.zeros((channels.sizes[group],) * 2) for _, group in channels.quadratures]
+    kernels: list[Any] = [np.zeros((1, *[channels.sizes[group]] * 2)) for _, group in channels.quadratures]
     for name, values in graph.constants.items():
         for axis, dimension in enumerate(channels.dims[name]):
             for segment, part in _segments(dimension, channels.sizes, values, axis):
                 if segment.quadrature is not None:
-                    kernels[segment.quadrature] += part @ part.T
+                    kernels[segment.quadrature] = kernels[segment.quadrature] + _block_moments(
+                        part, segment.outer
+                    )
     result: list[list[Consumer]] = [[] for _ in channels.groups]
+    products: dict[str, list[heads.Contraction]] = {}
+    for contraction in heads.contractions(graph, channels):
+        products.setdefault(contraction.node.output, []).append(contraction)
     moments = Moments(graph, channels)
     activations = dict(images)
     nodes = forward.walk(graph, activations, lambda n: forward.run_node(n, activations, graph.constants))
@@ -169,8 +201,45 @@ def consumers(
             key, group = channels.quadratures[index]
             values = activations[node.output]
             _, gram, _ = moments(values, values, key, channels.sizes)
-            result[group].append(Consumer(gram, kernels[index]))
+            kernel = kernels[index]
+            if len(kernel) == 1:
+                result[group].append(Consumer(gram, kernel[0]))
+            else:
+                grams = _head_grams(values, channels, key, len(kernel))
+                result[group].append(Consumer.of_blocks(grams, kernel))
+        for contraction in products.get(node.output, ()):
+            first, second = (activations[name] for name in node.inputs)
+            pair = [_row_moments(rows) for rows in (first, second.swapaxes(-1, -2))]
+            result[contraction.group].append(Consumer.of_blocks(*pair))
     return result
+
+
+def _block_moments(rows: np.ndarray, blocks: int) -> np.ndarray:
+    """Σ x xᵀ of each block of (N, blocks · samples), (blocks, N, N)."""
+    apart = rows.reshape(len(rows), blocks, -1).transpose(1, 0, 2)
+    return np.asarray(apart @ apart.transpose(0, 2, 1))
+
+
+def _head_grams(values: np.ndarray, channels: Channels, key: QuadratureKey, blocks: int) -> np.ndarray:
+    """E[x xᵀ] of every block of a tensor's stretch, (blocks, N, N)."""
+    chunks = list(channel_rows(values, channels, key, channels.sizes))
+    count = sum(chunk.shape[1] for chunk in chunks)
+    total = sum(_block_moments(chunk.astype(np.float64), blocks) for chunk in chunks)
+    return np.asarray(total * blocks / count)
+
+
+def _head_moments(consumer: Consumer) -> tuple[np.ndarray, np.ndarray]:
+    """Both moments of every block, (blocks, N, N)."""
+    grams, kernels = ([getattr(head, name) for head in consumer.heads] for name in ("gram", "kernel"))
+    return np.stack(grams), np.stack(kernels)
+
+
+def _row_moments(rows: np.ndarray) -> np.ndarray:
+    """E[x xᵀ] over images and rows of (images, …, rows, N), (blocks, N, N)."""
+    images, count, width = len(rows), *rows.shape[-2:]
+    apart = rows.reshape(images, -1, count, width)
+    total = sum(np.einsum("bmd,bme->bde", part, part, optimize=True) for part in apart.astype(np.float64))
+    return np.asarray(total / (images * count))
 
 
 def nested_rotation(seen_by: Sequence[Consumer]) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from math import prod
 from typing import Union
@@ -273,9 +274,11 @@ class Structure:
         leaves = [v for v in self._variables if v.parent is None and not v.factors]
         for variable in leaves:
             variable.pinned |= variable.size == 1 or keep(variable.name)
+        outer = []
         for part in (part for tensor in self.dims.values() for dim in tensor for part in dim):
             for factor in _free(part)[:-1]:
                 factor.pinned = True
+                outer.append(factor)
         free = [variable for variable in leaves if not variable.pinned]
         group_of = {variable.number: index for index, variable in enumerate(free)}
         quadratures: dict[QuadratureKey, int] = {}
@@ -306,7 +309,8 @@ class Structure:
                     if segment.group is not None:
                         members[segment.group][f"{name}:{axis}"] = None
         groups = [ChannelGroup(variable.name, variable.size, tuple(m)) for variable, m in zip(free, members)]
-        return Channels(groups, list(zip(quadratures, groups_of_quadratures)), dims)
+        alternatives = [ChannelGroup(variable.name, variable.size, ()) for variable in outer]
+        return Channels(groups, list(zip(quadratures, groups_of_quadratures)), dims, alternatives)
 
 
 def _free(part: Part) -> list[Variable]:
@@ -343,11 +347,13 @@ class Channels:
     groups : the channel groups
     quadratures : (key, group) of every quadrature
     dims : structure of every dimension of every activation and constant
+    alternatives : what would be a group if that of which it is a multiple were kept: heads
     """
 
     groups: list[ChannelGroup]
     quadratures: list[tuple[QuadratureKey, int]]
     dims: dict[str, tuple[Dimension, ...]]
+    alternatives: list[ChannelGroup] = field(default_factory=list)
 
     @property
     def sizes(self) -> list[int]:
@@ -365,6 +371,17 @@ class Channels:
         for index, (key, _) in enumerate(self.quadratures):
             result.setdefault(key.tensor, []).append(index)
         return result
+
+
+def pinned_by(keep: Sequence[str], only: Sequence[str]) -> Callable[[str], bool]:
+    """Which names of groups are kept: those that match a pattern of ``keep``, or none of ``only``, if given."""
+
+    def pinned(name: str) -> bool:
+        if any(fnmatchcase(name, pattern) for pattern in keep):
+            return True
+        return bool(only) and not any(fnmatchcase(name, pattern) for pattern in only)
+
+    return pinned
 
 
 def analyse(graph: Graph, keep: Callable[[str], bool] = lambda name: False) -> Channels:

@@ -79,6 +79,11 @@ class Network:
     def dense(self, x: str, inputs: int, outputs: int) -> str:
         return self.node("Gemm", x, self.weight(outputs, inputs), self.weight(outputs), transB=1)
 
+    def token_dense(self, x: str, inputs: int, outputs: int) -> str:
+        """A dense layer along the last dimension, whatever comes before it."""
+        kernel = self.constant(self.random.normal(0, inputs**-0.5, (inputs, outputs)))
+        return self.node("Add", self.node("MatMul", x, kernel), self.weight(outputs))
+
     def batch_norm(self, x: str, channels: int) -> str:
         mean, beta = (self.constant(self.random.normal(0, 0.3, channels)) for _ in range(2))
         gamma, variance = (self.constant(self.random.uniform(0.5, 1.5, channels)) for _ in range(2))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inn_exporter.calibrate import channels_second
 from inn_exporter.folding import fold
 from inn_exporter.forward import run_node
 from inn_exporter.graph import Graph
@@ -181,11 +182,128 @@ def on_map_flattened() -> Network:
     return network
 
 
+TOKENS, HEADS = 7, 2
+
+
+def on_tokens(build: Build, features: int = CHANNELS) -> Network:
+    """``build`` on a (batch, 7, 6) tensor, between dense layers; it leaves ``features`` features."""
+    network = Network()
+    before = network.token_dense(network.input(TOKENS, 5), 5, CHANNELS)
+    after = build(network, before)
+    network.output(network.token_dense(network.token_dense(after, features, 5), 5, 4), rank=3)
+    return network
+
+
+def heads(n: Network, x: str, order: tuple[int, ...] = (0, 2, 1, 3)) -> str:
+    """(batch, tokens, features) to (batch, heads, tokens, width)."""
+    return n.node("Transpose", n.node("Reshape", x, n.integers(0, 0, HEADS, -1)), perm=list(order))
+
+
+def attention(n: Network, x: str, width: int = 8) -> str:
+    """Multi-head attention, as it is written with the batch first."""
+    query, key, value = (n.token_dense(x, CHANNELS, width) for _ in range(3))
+    scores = n.node("MatMul", heads(n, query), heads(n, key, (0, 2, 3, 1)))
+    scores = n.node("Softmax", n.node("Div", scores, n.constant(2.0)), axis=-1)
+    found = n.node("Transpose", n.node("MatMul", scores, heads(n, value)), perm=[0, 2, 1, 3])
+    return n.token_dense(n.node("Reshape", found, n.integers(0, 0, width)), width, CHANNELS)
+
+
+def attention_of_one_layer(n: Network, x: str) -> str:
+    """Queries, keys and values of one layer, chosen as timm does it."""
+    width = 8
+    joined = n.node(
+        "Reshape", n.token_dense(x, CHANNELS, 3 * width), n.integers(0, 0, 3, HEADS, width // HEADS)
+    )
+    joined = n.node("Transpose", joined, perm=[2, 0, 3, 1, 4])
+    query, key, value = (n.node("Gather", joined, n.constant(index, np.int64), axis=0) for index in range(3))
+    scores = n.node(
+        "MatMul", n.node("Mul", query, n.constant(0.5)), n.node("Transpose", key, perm=[0, 1, 3, 2])
+    )
+    found = n.node(
+        "Transpose", n.node("MatMul", n.node("Softmax", scores, axis=-1), value), perm=[0, 2, 1, 3]
+    )
+    return n.token_dense(n.node("Reshape", found, n.integers(0, 0, width)), width, CHANNELS)
+
+
+def attention_batch_second(n: Network, x: str) -> str:
+    """As PyTorch's MultiheadAttention writes it: (tokens, batch, features), heads joined with the batch."""
+    width = 8
+    x = n.node("Transpose", x, perm=[1, 0, 2])
+    joined = n.token_dense(x, CHANNELS, 3 * width)
+    n.node("Split", joined, n.integers(width, width, width), outputs=3, axis=2)
+    parts = [
+        n.node(
+            "Transpose", n.node("Reshape", part, n.integers(TOKENS, HEADS, width // HEADS)), perm=[1, 0, 2]
+        )
+        for part in n.nodes[-1].output
+    ]
+    scores = n.node("MatMul", parts[0], n.node("Transpose", parts[1], perm=[0, 2, 1]))
+    found = n.node("MatMul", n.node("Softmax", scores, axis=-1), parts[2])
+    found = n.node("Reshape", n.node("Transpose", found, perm=[1, 0, 2]), n.integers(TOKENS, width))
+    found = n.node("Reshape", n.dense(found, width, CHANNELS), n.integers(TOKENS, 1, CHANNELS))
+    return n.node("Transpose", found, perm=[1, 0, 2])
+
+
+def decomposed_norm(n: Network, x: str) -> str:
+    """Layer normalisation as exporters wrote it before opset 17."""
+    centred = n.node("Sub", x, n.node("ReduceMean", x, axes=[-1]))
+    variance = n.node("ReduceMean", n.node("Pow", centred, n.constant(2.0)), axes=[-1])
+    root = n.node("Sqrt", n.node("Add", variance, n.constant(1e-5)))
+    return n.node("Add", n.node("Mul", n.node("Div", centred, root), n.weight(6)), n.weight(6))
+
+
+def decomposed_gelu(n: Network, x: str) -> str:
+    """GELU as exporters wrote it before opset 20."""
+    erf = n.node("Erf", n.node("Div", x, n.constant(2**0.5)))
+    return n.node("Mul", n.node("Mul", x, n.node("Add", erf, n.constant(1.0))), n.constant(0.5))
+
+
+def class_token(n: Network, x: str) -> str:
+    """A constant before the tokens, which alone is read in the end."""
+    joined = n.node("Add", n.node("Concat", n.weight(1, 1, 6), x, axis=1), n.weight(1, TOKENS + 1, 6))
+    return n.token_dense(joined, CHANNELS, CHANNELS)
+
+
+def group_norm(n: Network, x: str) -> str:
+    """As PyTorch writes it: instance norm of reshaped groups."""
+    flat = n.node("Reshape", n.conv(x, CHANNELS, CHANNELS), n.integers(0, 2, -1))
+    flat = n.node("InstanceNormalization", flat, n.constant([1.0, 1.0]), n.constant([0.0, 0.0]))
+    back = n.node("Reshape", flat, n.integers(0, CHANNELS, HEIGHT, WIDTH))
+    return n.node("Add", n.node("Mul", back, n.weight(CHANNELS, 1, 1)), n.weight(CHANNELS, 1, 1))
+
+
+def on_sequence(build: Build, channels: int = CHANNELS) -> Network:
+    """``build`` on a (batch, 6, 11) tensor, between 1-D convolutions."""
+    network = Network()
+    x = network.node("Conv", network.input(3, 11), network.weight(CHANNELS, 3, 3), network.weight(CHANNELS))
+    after = build(network, network.relu(x))
+    x = network.node("Conv", after, network.weight(5, channels, 3), pads=[1, 1])
+    network.output(network.node("Conv", x, network.weight(2, 5, 1)), rank=3)
+    return network
+
+
+def zero_padded_shortcut(n: Network, x: str) -> str:
+    branch = n.conv(n.relu(n.conv(x, CHANNELS, 5)), 5, CHANNELS + 4)
+    return n.relu(n.node("Add", branch, n.node("Pad", x, n.integers(0, 2, 0, 0, 0, 2, 0, 0))))
+
+
+def function(op: str, build: Build = lambda n, x: x) -> Network:
+    """A function of what a convolution and ``build`` make."""
+    return on_map(lambda n, x: n.node(op, build(n, n.conv(x, CHANNELS, CHANNELS))))
+
+
+def positive(n: Network, x: str) -> str:
+    return n.node("Add", n.node("Sigmoid", x), n.constant(0.25))
+
+
 CASES: dict[str, dict[str, Callable[[], Network]]] = {
     "Conv": {
         "3x3": conv,
         "strided": lambda: conv(strides=[2, 3], kernel_shape=[3, 2]),
         "dilated": lambda: conv(dilations=[2, 3], pads=[2, 3, 2, 3]),
+        "1-D": lambda: on_sequence(
+            lambda n, x: n.node("Conv", x, n.weight(4, CHANNELS, 3), strides=[2], pads=[1, 0]), 4
+        ),
         "asymmetric": lambda: conv(pads=[0, 1, 2, 3]),
         "1x1": lambda: conv(kernel=1),
         "1x1 padded": lambda: conv(kernel=1, pads=[1, 1, 1, 1]),
@@ -209,6 +327,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "in a residual": lambda: on_map(
             lambda n, x: n.relu(n.node("Add", n.conv(x, CHANNELS, CHANNELS, group=2), x))
         ),
+        "twice as many channels": lambda: conv(2 * CHANNELS, group=CHANNELS),
     },
     "ConvTranspose": {
         "3x3": transposed,
@@ -239,6 +358,8 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "before a relu": lambda: on_map(
             lambda n, x: n.relu(n.node("Pad", scaled(n, x), n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
         ),
+        "channels": lambda: on_map(zero_padded_shortcut, CHANNELS + 4),
+        "tokens": lambda: on_tokens(lambda n, x: n.node("Pad", x, n.integers(0, 2, 0, 0, 1, 0))),
         "before a mean": lambda: on_map(
             lambda n, x: n.node("GlobalAveragePool", n.node("Pad", x, n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
         ),
@@ -341,11 +462,11 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "gate of dense layers": lambda: on_map(dense_gate),
         "reshaped": lambda: on_map(
             lambda n, x: n.node(
-                "Add",
+                "Mul",
                 x,
                 n.node(
                     "Reshape",
-                    n.node("Flatten", n.node("GlobalAveragePool", x)),
+                    n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), CHANNELS, CHANNELS),
                     n.integers(-1, CHANNELS, 1, 1),
                 ),
             )
@@ -410,6 +531,13 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "flattened": lambda: on_map_flattened(),
     },
     "Slice": {
+        "one of equal blocks": lambda: on_map(
+            lambda n, x: n.node("Slice", n.relu(n.conv(x, CHANNELS, 8)), *map(n.integers, (4, 8, 1))), 4
+        ),
+        "every second row": lambda: on_map(lambda n, x: n.node("Slice", x, *map(n.integers, (0, 9, 2, 2)))),
+        "pieces of a layer": lambda: on_map(
+            lambda n, x: split_and_multiplied(n, n.conv(x, CHANNELS, CHANNELS)), 3
+        ),
         "channels": lambda: on_map(lambda n, x: n.node("Slice", x, *map(n.integers, (1, 4, 1))), 3),
         "rows and columns": lambda: on_map(
             lambda n, x: n.node("Slice", x, n.integers(1, -4), n.integers(9, -1), n.integers(2, 3))
@@ -439,6 +567,108 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             ),
             2,
         ),
+    },
+    "Linear": {
+        "plain": lambda: on_tokens(lambda n, x: n.token_dense(x, CHANNELS, 7), 7),
+        "relu": lambda: on_tokens(lambda n, x: n.relu(n.token_dense(x, CHANNELS, 7)), 7),
+        "of channels last": lambda: on_map(
+            lambda n, x: n.node(
+                "Transpose",
+                n.token_dense(n.node("Transpose", x, perm=[0, 2, 3, 1]), CHANNELS, CHANNELS),
+                perm=[0, 3, 1, 2],
+            )
+        ),
+        "over positions": lambda: on_tokens(
+            lambda n, x: n.node("Add", x, n.node("MatMul", n.weight(TOKENS, TOKENS), x))
+        ),
+        "between tokens": lambda: on_tokens(
+            lambda n, x: n.node(
+                "MatMul", n.weight(TOKENS, 5), n.relu(n.node("MatMul", n.weight(5, TOKENS), x))
+            )
+        ),
+        "gated": lambda: on_tokens(
+            lambda n, x: n.node("Mul", n.token_dense(x, 6, 6), n.node("Sigmoid", n.token_dense(x, 6, 6)))
+        ),
+    },
+    "MatMul": {
+        "attention": lambda: on_tokens(attention),
+        "attention of one layer": lambda: on_tokens(attention_of_one_layer),
+        "attention with the batch second": lambda: on_tokens(attention_batch_second),
+        "of maps": lambda: on_map(
+            lambda n, x: n.node(
+                "MatMul", x, n.node("Transpose", n.conv(x, CHANNELS, CHANNELS), perm=[0, 1, 3, 2])
+            )
+        ),
+    },
+    "LayerNormalization": {
+        "tokens": lambda: on_tokens(
+            lambda n, x: n.node("LayerNormalization", x, n.weight(6), n.weight(6), epsilon=1e-6)
+        ),
+        "without shift": lambda: on_tokens(lambda n, x: n.node("LayerNormalization", n.relu(x), n.weight(6))),
+        "in pieces": lambda: on_tokens(decomposed_norm),
+        "channels last": lambda: on_map(
+            lambda n, x: n.node(
+                "Transpose",
+                n.node(
+                    "LayerNormalization", n.node("Transpose", x, perm=[0, 2, 3, 1]), n.weight(6), n.weight(6)
+                ),
+                perm=[0, 3, 1, 2],
+            )
+        ),
+    },
+    "InstanceNormalization": {
+        "map": lambda: on_map(lambda n, x: n.node("InstanceNormalization", x, n.weight(6), n.weight(6))),
+        "sequence": lambda: on_sequence(
+            lambda n, x: n.node("InstanceNormalization", x, n.weight(6), n.weight(6))
+        ),
+        "of groups": lambda: on_map(group_norm),
+    },
+    "Gelu": {
+        "tokens": lambda: on_tokens(lambda n, x: decomposed_gelu(n, n.token_dense(x, 6, 6))),
+        "map": lambda: on_map(lambda n, x: decomposed_gelu(n, n.conv(x, CHANNELS, CHANNELS))),
+    },
+    "Transpose": {
+        "rows and columns": lambda: on_map(lambda n, x: n.node("Transpose", x, perm=[0, 1, 3, 2])),
+        "channels last": lambda: on_map(
+            lambda n, x: n.node(
+                "Transpose",
+                n.node("ReduceMean", n.node("Transpose", x, perm=[0, 2, 3, 1]), axes=[1]),
+                perm=[0, 3, 1, 2],
+            )
+        ),
+        "of equal lengths": lambda: on_map(
+            lambda n, x: shuffled(n, n.conv(n.conv(x, CHANNELS, 4), 4, CHANNELS), 2)
+        ),
+    },
+    "Reshape": {
+        "class token": lambda: on_tokens(class_token),
+        "patches": lambda: on_map(
+            lambda n, x: n.node(
+                "Reshape",
+                n.node("LayerNormalization", n.node("Reshape", x, n.integers(0, 6, -1)), n.weight(72)),
+                n.integers(0, 6, 9, 8),
+            )
+        ),
+    },
+    "ReduceSum": {"channels": lambda: on_map(lambda n, x: n.node("ReduceSum", x, n.integers(1)), 1)},
+    "ReduceMax": {
+        "of negative values": lambda: on_map(
+            lambda n, x: n.node("ReduceMax", n.node("Sub", x, n.constant(9)), axes=[2, 3])
+        ),
+        "channels": lambda: on_map(
+            lambda n, x: n.node("Add", x, n.node("ReduceMax", n.node("Neg", n.relu(x)), axes=[1]))
+        ),
+    },
+    "Pow": {"map": lambda: on_map(lambda n, x: n.node("Pow", positive(n, x), n.constant(1.5)))},
+    "Erf": {"map": lambda: function("Erf")},
+    "Sqrt": {"map": lambda: function("Sqrt", positive)},
+    "Exp": {"map": lambda: function("Exp")},
+    "Log": {"map": lambda: function("Log", positive)},
+    "Abs": {"map": lambda: function("Abs")},
+    "Neg": {"map": lambda: function("Neg")},
+    "Reciprocal": {
+        "map": lambda: function("Reciprocal", positive),
+        "of a constant": lambda: on_map(lambda n, x: n.node("Div", n.constant(2.0), positive(n, x))),
     },
     "SpaceToDepth": {
         "map": lambda: on_map(
@@ -502,9 +732,10 @@ def test_patches_times_the_kernel_are_the_output(op: str, case: str) -> None:
     patches = operator(node).unfold(node, x)
     output = run_node(node, {source: x}, graph.constants)
     kernel = graph.constants[weight].reshape(len(patches), -1, patches.shape[1])
+    output = channels_second(node, output)
     found = (kernel @ patches).reshape(output.shape[1], -1) + graph.constants[bias][:, None]
     assert relative_error(found, output.swapaxes(0, 1).reshape(output.shape[1], -1)) <= TOLERANCE
-    if output.ndim == 4:
+    if output.ndim > 2:
         at = np.array([0, output[0, 0].size - 1])
         samples = patches.reshape(*patches.shape[:2], 2, -1)[..., at]
         assert np.array_equal(operator(node).unfold(node, x, at), samples.reshape(*patches.shape[:2], -1))

@@ -18,6 +18,7 @@ from ..view import Axis, View, length, runs
 from .node import OnnxNode, UnsupportedNodeError
 from .patterns import recognise
 from .prepare import Prepared, prepare
+from .refusals import unsupported_operator
 
 
 def import_onnx(
@@ -157,7 +158,7 @@ class Import:
             node = OnnxNode(proto, self)
             try:
                 if not node.is_standard or proto.op_type not in IMPORTERS:
-                    raise node.unsupported("this operator is not supported")
+                    raise node.unsupported(unsupported_operator(proto))
                 extra = read.intersection(filter(None, proto.output[1:]))
                 if extra and proto.op_type not in SEVERAL_OUTPUTS:
                     raise node.unsupported(f"its output {min(extra)!r} is used")

@@ -14,7 +14,6 @@ from inn_runtime.errors import UsageError
 from onnx import (
     ModelProto,
     NodeProto,
-    TensorProto,
     ValueInfoProto,
     helper,
     inliner,
@@ -23,9 +22,8 @@ from onnx import (
 )
 from onnx.reference import ReferenceEvaluator
 
-OPSETS = range(11, 22)
+from .refusals import DEFAULT_DOMAINS, hopeless_nodes, input_problems, missing_files, opset_problem, refusal
 
-_DEFAULT_DOMAINS = ("", "ai.onnx")
 _RANDOM = {
     "Bernoulli",
     "Multinomial",
@@ -66,12 +64,12 @@ def prepare(
 ) -> Prepared:
     """Read a model; see `import_onnx` for the arguments and errors."""
     model, label = _read(source)
-    opset = _opset(model, label)
+    opset = _check(model, input_shapes, label)
     with _valid(label):
         onnx.checker.check_model(model)
         if model.functions:
             model = inliner.inline_local_functions(model)
-    batch = _fix_inputs(model, input_shapes, label)
+    batch = _fix_inputs(model, input_shapes)
     _drop_dead_nodes(model)
     with _valid(label):
         values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
@@ -101,7 +99,12 @@ def _read(source: str | os.PathLike[str] | ModelProto) -> tuple[ModelProto, str]
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     with _valid(str(path)):
-        return onnx.load(path), str(path)
+        model = onnx.load(path, load_external_data=False)
+        if missing := missing_files(model, path.parent):
+            files = ", ".join(map(repr, missing))
+            raise UsageError(f"{path}: its weights are in {files}, not found; put them beside the model")
+        onnx.load_external_data_for_model(model, str(path.parent))
+    return model, str(path)
 
 
 @contextmanager
@@ -118,17 +121,18 @@ def _valid(label: str) -> Iterator[None]:
         raise UsageError(f"{label}: not a valid ONNX model: {reason}") from None
 
 
-def _opset(model: ModelProto, label: str) -> int:
+def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> int:
+    """The opset; raises with every reason why the model as a whole cannot be imported."""
     if not model.HasField("graph"):
         raise UsageError(f"{label}: not a valid ONNX model: it holds no graph")
-    versions = [entry.version for entry in model.opset_import if entry.domain in _DEFAULT_DOMAINS]
-    opset = versions[0] if versions else 0
-    if opset not in OPSETS:
-        raise UsageError(f"{label}: expected opset {OPSETS[0]} to {OPSETS[-1]}, found {opset}")
-    return opset
+    opset = opset_problem(model)
+    problems = [*([opset] if opset else []), *input_problems(model.graph, shapes)]
+    if problems:
+        raise UsageError(refusal(label, [*problems, *hopeless_nodes(model.graph)]))
+    return next(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS)
 
 
-def _fix_inputs(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -> int:
+def _fix_inputs(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> int:
     """Remove initializers from the inputs and give every input a static shape; returns the batch.
 
     A batch that the file fixes stays for now, since shape arithmetic may depend on it; an open one is 1.
@@ -137,36 +141,17 @@ def _fix_inputs(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: s
     inputs = [i for i in model.graph.input if i.name not in initializers]
     del model.graph.input[:]
     model.graph.input.extend(inputs)
-    names = [i.name for i in model.graph.input]
-    unknown = sorted(set(shapes) - set(names))
-    if unknown:
-        raise UsageError(f"{label}: no input is named {unknown[0]!r}; its inputs are {', '.join(names)}")
-    batches = []
+    batch = 1
     for info in model.graph.input:
-        where = f"{label}: input {info.name!r}"
-        tensor = info.type.tensor_type
-        if tensor.elem_type != TensorProto.FLOAT:
-            found = TensorProto.DataType.Name(tensor.elem_type).lower()
-            raise UsageError(f"{where}: expected float32, found {found}")
-        given = list(shapes.get(info.name, ()))
+        tensor, given = info.type.tensor_type, shapes.get(info.name, ())
         if not tensor.HasField("shape"):
             for _ in given:
                 tensor.shape.dim.add()
-        dims = tensor.shape.dim
-        if given and len(given) != len(dims):
-            raise UsageError(f"{where} has {len(dims)} dimensions, found shape {given}")
-        if len(dims) < 2:
-            raise UsageError(f"{where}: expected a batch and at least one dimension more")
-        batches.append(max(1, dims[0].dim_value))
-        dims[0].dim_value = batches[-1]
-        for axis, dim in list(enumerate(dims))[1:]:
-            if given:
-                dim.dim_value = given[axis]
-            if dim.dim_value <= 0:
-                raise UsageError(f"{where}: dimension {axis} is open; give its size with --input-shape")
-    if len(set(batches)) > 1:
-        raise UsageError(f"{label}: its inputs have different batch sizes: {batches}")
-    return batches[0] if batches else 1
+        batch = max(1, tensor.shape.dim[0].dim_value)
+        tensor.shape.dim[0].dim_value = batch
+        for dim, length in zip(tensor.shape.dim[1:], given[1:]):
+            dim.dim_value = length
+    return batch
 
 
 def _drop_dead_nodes(model: ModelProto) -> None:
@@ -239,7 +224,7 @@ def _results(
     node: NodeProto, values: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray], opset: int
 ) -> list[np.ndarray] | None:
     """A node's outputs, or None where they depend on the network's inputs."""
-    if node.op_type in _RANDOM or node.domain not in _DEFAULT_DOMAINS:
+    if node.op_type in _RANDOM or node.domain not in DEFAULT_DOMAINS:
         return None
     known = {}
     for index, name in enumerate(node.input):

@@ -161,7 +161,9 @@ def _gemm(node: OnnxNode) -> Node | View:
 def _matmul(node: OnnxNode) -> Node | View:
     if node.is_constant(0) and not node.is_constant(1):  # W · x = (xᵀ · Wᵀ)ᵀ
         weight, rank = node.weight(0), len(node.shape(1))
-        if weight.ndim != 2 or rank < 2:
+        if rank == 2:
+            raise node.unsupported("a product over the batch")
+        if weight.ndim != 2:
             raise node.unsupported(f"MatMul of shapes {weight.shape} and {node.shape(1)}")
         turned = (*range(rank - 2), rank - 1, rank - 2)
         found = _dense(node, node.view(1).transposed(turned), weight, np.zeros(len(weight), np.float32), of=0)
@@ -189,7 +191,7 @@ def _dense(node: OnnxNode, x: View, weight: np.ndarray, bias: np.ndarray, of: in
     """A layer along the last dimension of ``x``."""
     if x.shape[-1] != weight.shape[1]:  # ONNX's shape inference does not look
         raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x.shape}")
-    if len(x.axes) > 1 and x.axis(-1) != len(x.axes):
+    if x.dims[-1] != x.axes[-1]:
         x = node.whole(x)
     names = [node.new_constant("weight", weight, of=of), node.new_constant("bias", bias, of=2)]
     target = x.with_axis(len(x.axes), len(x.dims) - 1, len(weight))
