@@ -34,7 +34,7 @@ def _separated(graph: Graph) -> Graph:
             rows = slice(piece.attributes["starts"][0], piece.attributes["ends"][0])
             names = []
             for name in node.inputs[1:]:
-                names.append(graph.unused_name(f"{name}.{index}"))
+                names.append(replace(graph, constants=constants).unused_name(f"{name}.{index}"))
                 constants[names[-1]] = graph.constants[name][rows]
             inputs = (node.inputs[0], *names)
             nodes.append(node.rewired(name=f"{node.name}.{index}", inputs=inputs, outputs=piece.outputs))

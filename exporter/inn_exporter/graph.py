@@ -6,6 +6,7 @@ Importers produce it, passes transform it, `lowering` turns it into MindSpore Li
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -82,7 +83,8 @@ class Graph:
     def unused_name(self, stem: str) -> str:
         """A tensor name that nothing uses yet."""
         taken = {*self.constants, *self.shapes}
-        return next(n for n in (stem, *(f"{stem}.{i}" for i in range(1, 1 << 30))) if n not in taken)
+        names = itertools.chain([stem], (f"{stem}.{number}" for number in itertools.count(1)))
+        return next(name for name in names if name not in taken)
 
     def drop_unused_constants(self) -> None:
         """Forget constants that no node reads."""

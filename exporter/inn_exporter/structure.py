@@ -374,7 +374,7 @@ class Channels:
 
 
 def pinned_by(keep: Sequence[str], only: Sequence[str]) -> Callable[[str], bool]:
-    """Which names of groups are kept: those that match a pattern of ``keep``, or none of ``only``, if given."""
+    """Which groups are kept: those whose names match a pattern of ``keep``, or none of ``only``, if given."""
 
     def pinned(name: str) -> bool:
         if any(fnmatchcase(name, pattern) for pattern in keep):

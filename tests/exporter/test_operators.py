@@ -98,6 +98,13 @@ def shuffled(n: Network, x: str, groups: int = 3) -> str:
     return n.node("Reshape", exchanged, n.integers(-1, CHANNELS, HEIGHT, WIDTH))
 
 
+def square_shuffle(n: Network, x: str, groups: int) -> str:
+    """A shuffle of 16 channels, between convolutions."""
+    blocks = n.node("Reshape", n.relu(x), n.integers(0, groups, 16 // groups, HEIGHT, WIDTH))
+    exchanged = n.node("Transpose", blocks, perm=[0, 2, 1, 3, 4])
+    return n.conv(n.node("Reshape", exchanged, n.integers(0, 16, HEIGHT, WIDTH)), 16, 16, kernel=1)
+
+
 def dense_gate(n: Network, x: str) -> str:
     """Squeeze and excitation by dense layers, as PyTorch users write it."""
     squeezed = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), CHANNELS, 4)
@@ -232,15 +239,13 @@ def attention_batch_second(n: Network, x: str) -> str:
     joined = n.token_dense(x, CHANNELS, 3 * width)
     n.node("Split", joined, n.integers(width, width, width), outputs=3, axis=2)
     parts = [
-        n.node(
-            "Transpose", n.node("Reshape", part, n.integers(TOKENS, HEADS, width // HEADS)), perm=[1, 0, 2]
-        )
+        n.node("Transpose", n.node("Reshape", part, n.integers(TOKENS, -1, width // HEADS)), perm=[1, 0, 2])
         for part in n.nodes[-1].output
     ]
     scores = n.node("MatMul", parts[0], n.node("Transpose", parts[1], perm=[0, 2, 1]))
     found = n.node("MatMul", n.node("Softmax", scores, axis=-1), parts[2])
-    found = n.node("Reshape", n.node("Transpose", found, perm=[1, 0, 2]), n.integers(TOKENS, width))
-    found = n.node("Reshape", n.dense(found, width, CHANNELS), n.integers(TOKENS, 1, CHANNELS))
+    found = n.node("Reshape", n.node("Transpose", found, perm=[1, 0, 2]), n.integers(-1, width))
+    found = n.node("Reshape", n.dense(found, width, CHANNELS), n.integers(TOKENS, -1, CHANNELS))
     return n.node("Transpose", found, perm=[1, 0, 2])
 
 
@@ -260,8 +265,16 @@ def decomposed_gelu(n: Network, x: str) -> str:
 
 def class_token(n: Network, x: str) -> str:
     """A constant before the tokens, which alone is read in the end."""
-    joined = n.node("Add", n.node("Concat", n.weight(1, 1, 6), x, axis=1), n.weight(1, TOKENS + 1, 6))
+    images = n.node("Slice", n.node("Shape", x), n.integers(0), n.integers(1))
+    token = n.node("Expand", n.weight(1, 1, 6), n.node("Concat", images, n.integers(1, 6), axis=0))
+    joined = n.node("Add", n.node("Concat", token, x, axis=1), n.weight(1, TOKENS + 1, 6))
     return n.token_dense(joined, CHANNELS, CHANNELS)
+
+
+def chosen_token(n: Network, x: str) -> str:
+    """The first token alone, which all are multiplied by."""
+    first = n.node("Gather", class_token(n, x), n.constant(0, np.int64), axis=1)
+    return n.node("Mul", x, n.node("Unsqueeze", n.dense(first, CHANNELS, CHANNELS), n.integers(1)))
 
 
 def group_norm(n: Network, x: str) -> str:
@@ -301,6 +314,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "3x3": conv,
         "strided": lambda: conv(strides=[2, 3], kernel_shape=[3, 2]),
         "dilated": lambda: conv(dilations=[2, 3], pads=[2, 3, 2, 3]),
+        "in pieces": lambda: on_map(lambda n, x: split_and_multiplied(n, n.conv(x, CHANNELS, CHANNELS)), 3),
         "1-D": lambda: on_sequence(
             lambda n, x: n.node("Conv", x, n.weight(4, CHANNELS, 3), strides=[2], pads=[1, 0]), 4
         ),
@@ -359,6 +373,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             lambda n, x: n.relu(n.node("Pad", scaled(n, x), n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
         ),
         "channels": lambda: on_map(zero_padded_shortcut, CHANNELS + 4),
+        "class token": lambda: on_tokens(class_token),
         "tokens": lambda: on_tokens(lambda n, x: n.node("Pad", x, n.integers(0, 2, 0, 0, 1, 0))),
         "before a mean": lambda: on_map(
             lambda n, x: n.node("GlobalAveragePool", n.node("Pad", x, n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
@@ -452,6 +467,9 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             lambda n, x: n.conv(shuffled(n, n.conv(x, CHANNELS, CHANNELS, group=2), 2), CHANNELS, 4, group=2),
             4,
         ),
+        "of square blocks": lambda: on_map(  # 4 by 4, resized 4 by 2; then 2 by 4 and 2 by 2
+            lambda n, x: square_shuffle(n, square_shuffle(n, n.conv(x, CHANNELS, 16), 4), 2), 16
+        ),
         "of a concatenation": lambda: on_map(
             lambda n, x: shuffled(
                 n, n.node("Concat", n.conv(x, CHANNELS, 3), n.conv(x, CHANNELS, 3), axis=1), 2
@@ -535,9 +553,6 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             lambda n, x: n.node("Slice", n.relu(n.conv(x, CHANNELS, 8)), *map(n.integers, (4, 8, 1))), 4
         ),
         "every second row": lambda: on_map(lambda n, x: n.node("Slice", x, *map(n.integers, (0, 9, 2, 2)))),
-        "pieces of a layer": lambda: on_map(
-            lambda n, x: split_and_multiplied(n, n.conv(x, CHANNELS, CHANNELS)), 3
-        ),
         "channels": lambda: on_map(lambda n, x: n.node("Slice", x, *map(n.integers, (1, 4, 1))), 3),
         "rows and columns": lambda: on_map(
             lambda n, x: n.node("Slice", x, n.integers(1, -4), n.integers(9, -1), n.integers(2, 3))
@@ -578,6 +593,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
                 perm=[0, 3, 1, 2],
             )
         ),
+        "chosen token": lambda: on_tokens(chosen_token),
         "over positions": lambda: on_tokens(
             lambda n, x: n.node("Add", x, n.node("MatMul", n.weight(TOKENS, TOKENS), x))
         ),
@@ -629,19 +645,8 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
     },
     "Transpose": {
         "rows and columns": lambda: on_map(lambda n, x: n.node("Transpose", x, perm=[0, 1, 3, 2])),
-        "channels last": lambda: on_map(
-            lambda n, x: n.node(
-                "Transpose",
-                n.node("ReduceMean", n.node("Transpose", x, perm=[0, 2, 3, 1]), axes=[1]),
-                perm=[0, 3, 1, 2],
-            )
-        ),
-        "of equal lengths": lambda: on_map(
-            lambda n, x: shuffled(n, n.conv(n.conv(x, CHANNELS, 4), 4, CHANNELS), 2)
-        ),
     },
     "Reshape": {
-        "class token": lambda: on_tokens(class_token),
         "patches": lambda: on_map(
             lambda n, x: n.node(
                 "Reshape",

@@ -112,6 +112,10 @@ class OnnxNode:
             raise self.unsupported(f"the shape of {name!r} cannot be inferred")
         return self._context.shapes[name]
 
+    def kind(self, index: int) -> str:
+        """NumPy's name of an activation input's type."""
+        return self._context.kinds.get(self._proto.input[index], "an unknown type")
+
     def integer(self, name: str, default: int) -> int:
         return int(self._attributes.get(name, default))
 
@@ -189,32 +193,22 @@ class OnnxNode:
         axes = view.dims[view.shape[0] == 1 :]
         return View(self.arranged(view, axes), axes, view.dims)
 
-    def computed(
-        self, op: str, inputs: Sequence[str], view: View, output: int = 0, **attributes: Any
-    ) -> Node | View:
-        """A canonical node whose output, seen as ``view``, is an output of this one."""
-        name = self.name if output == 0 else f"{self.name}.{output}"
-        target = self._proto.output[output]
+    def computed(self, op: str, inputs: Sequence[str], view: View, **attributes: Any) -> Node | View:
+        """A canonical node whose output, seen as ``view``, is this one's."""
         if view.is_whole:
-            return Node(op, name, tuple(inputs), (target,), attributes)
-        shape = (1, *map(length, view.axes))
-        tensor = self._context.insert(op, target, tuple(inputs), shape, attributes, name)
+            return self.canonical(op, inputs, **attributes)
+        return self.between(op, inputs, view, **attributes)
+
+    def between(self, op: str, inputs: Sequence[str], view: View, **attributes: Any) -> View:
+        """A canonical node on the way to this one's output, seen as ``view``."""
+        before, shape = self._proto.output[0], (1, *map(length, view.axes))
+        tensor = self._context.insert(op, before, tuple(inputs), shape, attributes, self.name)
         return replace(view, tensor=tensor)
 
     def pointwise(self, op: str, **attributes: Any) -> Node | View:
         """A canonical node that treats every element of the first input by itself."""
         view = self.view(0)
         return self.computed(op, [view.tensor], view, **attributes)
-
-    def as_view(self, result: Node | View) -> View:
-        """A result as a view, to be rearranged further."""
-        if isinstance(result, View):
-            return result
-        (shape,) = [self.output_shape]
-        tensor = self._context.insert(
-            result.op, result.output, result.inputs, shape, result.attributes, self.name
-        )
-        return View.whole(tensor, shape)
 
     def seen_as(self, view: View | None) -> View:
         """This node moves elements only: its output is ``view``."""

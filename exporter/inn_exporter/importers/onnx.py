@@ -52,6 +52,7 @@ class Import:
         self.values = prepared.values
         self.opset = prepared.opset
         self.shapes = prepared.shapes
+        self.kinds = prepared.kinds
         self._source = prepared
         self._label = prepared.label
         self._constants: dict[str, np.ndarray] = {}

@@ -110,12 +110,25 @@ class _Patterns:
         epsilon = self._scalar(added[1]) if added else None
         if not difference or epsilon is None or self._inputs(difference[1], "ReduceMean") != difference[:1]:
             return None
-        (square,) = self._inputs(added[0], "ReduceMean") or ("",)
-        if self._inputs(square, "Mul") != (centred, centred):
+        shape = self._shapes[difference[0]]
+        mean = self._mean(added[0], shape[-1])
+        if mean is None or self._inputs(mean.inputs[0], "Mul") != (centred, centred):
             return None
-        means = [self._producers[name].attributes for name in (difference[1], added[0])]
-        last = len(self._shapes[difference[0]]) - 1
-        return None if any(a["axes"] != [last] for a in means) else (difference[0], epsilon)
+        reductions = self._producers[difference[1]], mean
+        if any(node.attributes["axes"] != [len(shape) - 1] for node in reductions):
+            return None
+        return difference[0], epsilon
+
+    def _mean(self, name: str, count: int) -> Node | None:
+        """The node that makes a mean, or the sum that is divided by ``count`` for it (MindSpore)."""
+        node = self._producers.get(name)
+        if node is not None and node.op == "Mul":
+            share = self._scalar(node.inputs[1])
+            if share is None or not math.isclose(share * count, 1.0, rel_tol=1e-6):
+                return None
+            node = self._producers.get(node.inputs[0])
+            return node if node is not None and node.op == "ReduceSum" else None
+        return node if node is not None and node.op == "ReduceMean" else None
 
     def _constant(self, node: Node, name: str, values: np.ndarray) -> str:
         name = f"{node.output}.{name}"

@@ -48,6 +48,7 @@ class Prepared:
     nodes : in topological order
     values : constants, as the file holds them or as evaluated
     shapes : shape of every activation that can be inferred, batch 1
+    kinds : NumPy's name of its type
     """
 
     label: str
@@ -57,6 +58,7 @@ class Prepared:
     nodes: list[NodeProto]
     values: dict[str, np.ndarray]
     shapes: dict[str, tuple[int, ...]]
+    kinds: dict[str, str]
 
 
 def prepare(
@@ -87,6 +89,7 @@ def prepare(
         list(model.graph.node),
         values,
         {name: array.shape for name, array in activations.items()},
+        {name: array.dtype.name for name, array in activations.items()},
     )
 
 

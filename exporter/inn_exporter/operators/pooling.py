@@ -239,4 +239,4 @@ def _lrn(node: OnnxNode) -> Node:
 
 @imports("GlobalAveragePool")
 def _global_average_pool(node: OnnxNode) -> Node | View:
-    return reduced(node, "ReduceMean", list(range(2, len(node.shape(0)))), keep=True)
+    return reduced(node, "ReduceMean", node.view(0), list(range(2, len(node.shape(0)))), keep=True)

@@ -94,9 +94,9 @@ class ReduceMax(Reduction):
         )
 
 
-def reduced(node: OnnxNode, op: str, axes: list[int], keep: bool) -> Node | View:
-    """A reduction over ``axes`` of the file's tensor, which stay as length 1 or go."""
-    shape, view = node.shape(0), node.view(0)
+def reduced(node: OnnxNode, op: str, view: View, axes: list[int], keep: bool) -> Node | View:
+    """A reduction over ``axes`` of a view of the file's tensor, which stay as length 1 or go."""
+    shape = node.shape(0)
     if any(shape[axis] == 1 and axis == 0 for axis in axes):
         raise node.unsupported("a mean over the batch" if op == "ReduceMean" else "a reduction of the batch")
     axes = [axis for axis in axes if shape[axis] != 1]
@@ -125,15 +125,25 @@ def reduced(node: OnnxNode, op: str, axes: list[int], keep: bool) -> Node | View
     return node.seen_as(view.reshaped(node.output_shape))
 
 
+def _reduction(node: OnnxNode, op: str, view: View) -> Node | View:
+    rank = len(node.shape(0))
+    axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
+    if not len(axes) and node.integer("noop_with_empty_axes", 0):
+        return view
+    places = sorted(int(axis) % rank for axis in axes) or list(range(rank))
+    return reduced(node, op, view, places, keep=bool(node.integer("keepdims", 1)))
+
+
 def _imports_reduction(op: str) -> None:
     @imports(op)
     def reduction(node: OnnxNode) -> Node | View:
-        rank = len(node.shape(0))
-        axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
-        if not len(axes) and node.integer("noop_with_empty_axes", 0):
-            return node.identity()
-        places = sorted(int(axis) % rank for axis in axes) or list(range(rank))
-        return reduced(node, op, places, keep=bool(node.integer("keepdims", 1)))
+        return _reduction(node, op, node.view(0))
+
+
+@imports("ReduceSumSquare")
+def _reduce_sum_square(node: OnnxNode) -> Node | View:
+    view = node.view(0)
+    return _reduction(node, "ReduceSum", node.between("Mul", [view.tensor] * 2, view))
 
 
 for _op in ("ReduceMean", "ReduceSum", "ReduceMax"):

@@ -10,6 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from inn_runtime.manifest import Dimension, Expression
+from onnx import TensorProto
 
 from ..backend import ops
 from ..graph import Node
@@ -245,4 +246,11 @@ def _identity(node: OnnxNode) -> View:
 def _dropout(node: OnnxNode) -> View:
     if node.has(2) and node.scalar(2):
         raise node.unsupported("dropout in training mode")
+    return node.identity()
+
+
+@imports("Cast")
+def _cast(node: OnnxNode) -> View:
+    if node.integer("to", 0) != TensorProto.FLOAT or node.kind(0) != "float32":
+        raise node.unsupported("only of float32 to itself")
     return node.identity()

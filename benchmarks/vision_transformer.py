@@ -1,0 +1,153 @@
+"""Train a small vision transformer on Fashion-MNIST in MindSpore and write it as ONNX.
+
+    python benchmarks/vision_transformer.py --output benchmarks/models/fashion-transformer.onnx
+
+After ViT (Dosovitskiy et al. 2021): 16 patches of 7x7 pixels, layer norm before each block, class token
+replaced by the mean of the tokens. Writes the network, and beside it a training log (JSON).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+# oneDNN's AVX-512 path falls back to its reference convolution in this wheel: 30 times slower.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+import fashion_mnist
+import mindspore as ms
+import numpy as np
+from mindspore import nn, ops
+from train_fashion_mnist import accuracy, flipped, one_cycle
+
+PATCH, TOKENS = 7, 16
+
+
+class Block(nn.Cell):
+    """Attention and a layer of GELUs, each added to what it reads.
+
+    GELU is x · σ(1.702 x), as in CLIP: MindSpore 2.10 does not write erf as ONNX.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.shape = (-1, TOKENS, heads, width // heads)
+        self.joined = (-1, TOKENS, width)
+        self.scale = (width // heads) ** -0.5
+        self.norm, self.last_norm = nn.LayerNorm((width,)), nn.LayerNorm((width,))
+        self.query, self.key, self.value, self.out = (nn.Dense(width, width) for _ in range(4))
+        self.up, self.down = nn.Dense(width, hidden), nn.Dense(hidden, width)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        y = self.norm(x)
+        query = ops.transpose(ops.reshape(self.query(y), self.shape), (0, 2, 1, 3))
+        key = ops.transpose(ops.reshape(self.key(y), self.shape), (0, 2, 3, 1))
+        value = ops.transpose(ops.reshape(self.value(y), self.shape), (0, 2, 1, 3))
+        weights = ops.softmax(ops.matmul(query, key) * self.scale, -1)
+        found = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        x = x + self.out(ops.reshape(found, self.joined))
+        hidden = self.up(self.last_norm(x))
+        return x + self.down(hidden * ops.sigmoid(1.702 * hidden))
+
+
+class VisionTransformer(nn.Cell):
+    """(batch, 1, 28, 28) to scores."""
+
+    def __init__(self, width: int = 64, heads: int = 4, hidden: int = 192, blocks: int = 4) -> None:
+        super().__init__()
+        side = 28 // PATCH
+        self.patches = (-1, side, PATCH, side, PATCH)
+        self.flat = (-1, TOKENS, PATCH * PATCH)
+        self.embed = nn.Dense(PATCH * PATCH, width)
+        position = np.random.default_rng(0).normal(0, 0.02, (1, TOKENS, width)).astype(np.float32)
+        self.position = ms.Parameter(ms.Tensor(position), name="position")
+        self.blocks = nn.SequentialCell([Block(width, heads, hidden) for _ in range(blocks)])
+        self.norm = nn.LayerNorm((width,))
+        self.head = nn.Dense(width, len(fashion_mnist.CLASSES))
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        x = ops.transpose(ops.reshape(x, self.patches), (0, 1, 3, 2, 4))
+        x = self.embed(ops.reshape(x, self.flat)) + self.position
+        return self.head(ops.mean(self.norm(self.blocks(x)), 1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/models/fashion-transformer.onnx"))
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--peak-rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+
+    ms.set_seed(arguments.seed)
+    random = np.random.default_rng(arguments.seed)
+    images, labels = fashion_mnist.load("train")
+    test_images, test_labels = fashion_mnist.load("test")
+    steps = len(images) // arguments.batch
+
+    network = VisionTransformer()
+    network.set_train()
+    rates = one_cycle(arguments.peak_rate, arguments.epochs * steps)
+    optimizer = nn.AdamWeightDecay(network.trainable_params(), rates, weight_decay=0.02)
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.05)
+
+    def loss(x: ms.Tensor, y: ms.Tensor) -> ms.Tensor:
+        return criterion(network(x), y)
+
+    gradient = ms.value_and_grad(loss, None, optimizer.parameters)
+
+    @ms.jit
+    def step(x: ms.Tensor, y: ms.Tensor) -> ms.Tensor:
+        value, gradients = gradient(x, y)
+        optimizer(gradients)
+        return value
+
+    rows = []
+    start = time.perf_counter()
+    for epoch in range(1, arguments.epochs + 1):
+        order = random.permutation(len(images))
+        total = 0.0
+        for index in range(steps):
+            batch = order[index * arguments.batch : (index + 1) * arguments.batch]
+            x = np.ascontiguousarray(flipped(images[batch], random))
+            total += float(step(ms.Tensor(x), ms.Tensor(labels[batch].astype(np.int32))).asnumpy())
+            if index % 50 == 49:
+                print(f"epoch {epoch} step {index + 1}/{steps} loss {total / (index + 1):.4f}", flush=True)
+        row = {
+            "epoch": epoch,
+            "train_loss": round(total / steps, 4),
+            "test_accuracy": accuracy(network, test_images, test_labels),
+            "minutes": round((time.perf_counter() - start) / 60, 1),
+        }
+        rows.append(row)
+        print(row, flush=True)
+
+    network.set_train(False)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    ms.export(network, ms.Tensor(test_images[:1]), file_name=str(arguments.output), file_format="ONNX")
+    arguments.output.chmod(0o644)
+    log = {
+        "command": " ".join(["python", *sys.argv]),
+        "seed": arguments.seed,
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {
+            "python": platform.python_version(),
+            "mindspore": ms.__version__,
+            "numpy": np.__version__,
+        },
+        "n": len(test_images),
+        "rows": rows,
+    }
+    arguments.output.with_suffix(".training.json").write_text(json.dumps(log, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
