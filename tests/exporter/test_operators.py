@@ -28,9 +28,9 @@ CHANNELS, HEIGHT, WIDTH = 6, 9, 8
 Build = Callable[[Network, str], str]
 
 
-def on_map(build: Build, channels: int = CHANNELS) -> Network:
+def on_map(build: Build, channels: int = CHANNELS, opset: int = 17) -> Network:
     """``build`` on a (batch, 6, 9, 8) tensor, between convolutions; it leaves ``channels`` channels."""
-    network = Network()
+    network = Network(opset)
     before = network.relu(network.conv(network.input(3, HEIGHT, WIDTH), 3, CHANNELS))
     after = build(network, before)
     network.output(network.conv(network.conv(after, channels, 5), 5, 2), rank=4)

@@ -1,0 +1,121 @@
+"""Attention: what is tied, which basis queries, keys and values get, and what `keep` and `only` choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+from inn_exporter import export
+from inn_exporter.folding import fold
+from inn_exporter.forward import run
+from inn_exporter.graph import Graph
+from inn_exporter.heads import balanced_bases, contractions, rotatable
+from inn_exporter.importers import import_onnx
+from inn_exporter.nodes import order_channels
+from inn_exporter.structure import analyse, pinned_by
+from inn_runtime import Bundle, UsageError
+from inn_runtime.cli import main
+from inn_runtime.manifest import Segment
+from networks import Network, images, relative_error
+from test_operators import CASES, on_tokens
+
+FORMS = ["attention", "attention of one layer", "attention with the batch second"]
+
+
+def attention(form: str = FORMS[0]) -> Graph:
+    return fold(import_onnx(CASES["MatMul"][form]().model()))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_width_of_heads_is_resized(form: str) -> None:
+    graph = attention(form)
+    channels = analyse(graph)
+    assert sorted(channels.sizes) == [4, 4, 5, 6, 6]  # of queries and keys, of values; the layers around
+    (product,) = contractions(graph, channels)
+    queries, keys = (layer for layer in product.layers if layer is not None)
+    (values,) = rotatable(graph, channels)
+    assert rotatable(graph, channels) == {values: 2}
+    for layer in (queries, keys):
+        assert channels.dims[layer.inputs[1]][0] == (Segment(product.group, 2, 1, None),)
+    assert all(group != product.group for _, group in channels.quadratures)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_heads_are_resized_where_their_width_is_kept(form: str) -> None:
+    graph = attention(form)
+    (heads,) = analyse(graph).alternatives
+    assert (heads.size, heads.name.endswith(".heads")) == (2, True)
+    channels = analyse(graph, pinned_by((), ("*.heads",)))
+    assert [(group.name, group.size) for group in channels.groups] == [(heads.name, 2)]
+    rows = {channels.dims[name][0] for name in graph.constants if f"{name}:0" in channels.groups[0].members}
+    assert rows == {(Segment(0, 1, 4, None),)}
+
+
+def test_order_and_basis_leave_the_function_alone() -> None:
+    graph = attention()
+    channels = analyse(graph)
+    x = images(40, 7, 5)
+    ordered = order_channels(graph, channels, "nested", {"x": x})
+    (found,), (expected,) = (run(g, {"x": x}).values() for g in (ordered, graph))
+    assert relative_error(found, expected) <= 1e-5
+    assert any(not np.array_equal(ordered.constants[n], graph.constants[n]) for n in graph.constants)
+
+
+def test_balanced_bases_are_the_products_best() -> None:
+    """Independent queries and keys: no other n dimensions are nearer to the products."""
+    random = np.random.default_rng(0)
+    queries, keys = (random.normal(size=(4000, 6)) @ random.normal(size=(6, 6)) for _ in range(2))
+    moments = [(rows.T @ rows / len(rows))[None] for rows in (queries, keys)]
+    turned = [rows @ basis[0] for rows, basis in zip((queries, keys), balanced_bases(*moments))]
+    products = queries @ keys[:500].T
+    assert np.allclose(turned[0] @ turned[1][:500].T, products, atol=1e-2 * products.std())
+    for n in range(1, 6):
+        error = np.square(turned[0][:, :n] @ turned[1][:500, :n].T - products).mean()
+        singular = np.linalg.svd(queries @ keys.T / 4000, compute_uv=False)[n:6]
+        assert error == pytest.approx(np.square(singular).sum(), rel=0.2)
+
+
+def test_calibrated_attention_runs_at_every_size(export_network: Callable[..., Bundle]) -> None:
+    network = CASES["MatMul"]["attention"]()
+    bundle = export_network(network.model(), sizes=(0.5, 0.75, 1.0), quadrature="calibrated")
+    x = images(3, 7, 5, seed=5)
+    with bundle.resample(1.0).session() as session:
+        full = session.run(x)
+        for size, least in ((0.75, 0.5), (0.5, 0.9)):
+            session.resize(size)
+            assert relative_error(session.run(x), full) < least
+
+
+def test_trapezoid_does_not_integrate_products(tmp_path: Path) -> None:
+    model, data = CASES["MatMul"]["attention"]().model(), images(20, 7, 5)
+    with pytest.raises(UsageError, match=r"trapezoid does not integrate products of activations \(matmul_"):
+        export(model, tmp_path / "x.inn", data, quadrature="trapezoid")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["keep", "only"])
+def test_pattern_that_matches_nothing(option: str, tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {option: ["conv*"]}
+    model = on_tokens(lambda n, x: n.token_dense(x, 6, 6)).model()
+    with pytest.raises(UsageError, match=rf"{option}: no channel group matches 'conv\*'; inn groups lists"):
+        export(model, tmp_path / "x.inn", images(20, 7, 5), **arguments)
+
+
+def test_groups_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 6))
+    n.output(n.conv(n.relu(n.conv(x, 6, 4)), 4, 2), 4)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(n.model().SerializeToString())
+    assert main(["groups", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(group["name"], group["width"]) for group in found["groups"]] == [("conv_0", 6), ("conv_2", 4)]
+    assert sorted(found["groups"][0]["members"]) == ["constant_0:0", "constant_1:0", "constant_2:1"]
+    assert main(["groups", str(path), "--only", "conv_2"]) == 0
+    assert "net: 1 channel groups, " in capsys.readouterr().out
+    assert main(["groups", str(path), "--keep", "dense*"]) == 2
+    assert "keep: no channel group matches 'dense*'" in capsys.readouterr().err
