@@ -3,6 +3,7 @@
     python benchmarks/accuracy.py                                       # ResNet-20, all methods
     python benchmarks/accuracy.py --case efficientnet --photos FOLDER --stamps MAP.json   # see cases.py
     python benchmarks/accuracy.py --case waifu2x --photos FOLDER
+    python benchmarks/accuracy.py --case transformer --output benchmarks/results/architectures.json
 
 Adds to ``benchmarks/results/accuracy.json`` (rows of the same network and method are replaced) and prints the
 losses against the same network at full size, with the paired standard error. ``--methods`` chooses.
@@ -68,7 +69,9 @@ def between(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--case", choices=("fashion", "efficientnet", "waifu2x"), default="fashion")
+    parser.add_argument(
+        "--case", choices=("fashion", "transformer", "efficientnet", "waifu2x"), default="fashion"
+    )
     parser.add_argument("--photos", type=Path, help="folder of NNNN.jpg, 256 x 256, named after their class")
     parser.add_argument("--stamps", type=Path, help="which stamps show which ImageNet classes, as JSON")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
@@ -80,6 +83,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.case == "fashion":
         case = cases.fashion(arguments.seed)
+    elif arguments.case == "transformer":
+        case = cases.transformer(arguments.seed)
     elif arguments.photos is None:
         parser.error("--photos is needed")
     elif arguments.case == "efficientnet":

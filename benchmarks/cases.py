@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,12 @@ def fashion(seed: int) -> Case:
         (0.25, 0.3, 0.4, 0.5, 0.7, 0.85),
         {"images": 1024},
     )
+
+
+def transformer(seed: int) -> Case:
+    """The vision transformer of `vision_transformer.py` on the same images."""
+    model = Path("benchmarks/models/fashion-transformer.onnx")
+    return replace(fashion(seed), name=model.stem, model=model, sizes=(0.25, 0.5, 0.7, 0.85))
 
 
 def efficientnet(seed: int, photos: Path, stamps: Path | None = None) -> Case:

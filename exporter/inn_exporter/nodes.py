@@ -17,8 +17,8 @@ from inn_runtime.manifest import Dimension, Segment
 from . import forward, heads
 from .graph import Graph, Node
 from .operators import operator
-from .statistics import Moments, channel_rows
-from .structure import Channels, QuadratureKey
+from .statistics import Moments, block_moments, head_grams, row_moments
+from .structure import Channels
 
 ORDERS = ("nested", "smooth", "l1", "given")
 
@@ -185,7 +185,7 @@ def consumers(
         for axis, dimension in enumerate(channels.dims[name]):
             for segment, part in _segments(dimension, channels.sizes, values, axis):
                 if segment.quadrature is not None:
-                    kernels[segment.quadrature] = kernels[segment.quadrature] + _block_moments(
+                    kernels[segment.quadrature] = kernels[segment.quadrature] + block_moments(
                         part, segment.outer
                     )
     result: list[list[Consumer]] = [[] for _ in channels.groups]
@@ -205,41 +205,19 @@ def consumers(
             if len(kernel) == 1:
                 result[group].append(Consumer(gram, kernel[0]))
             else:
-                grams = _head_grams(values, channels, key, len(kernel))
+                grams = head_grams(values, channels, key, len(kernel))
                 result[group].append(Consumer.of_blocks(grams, kernel))
         for contraction in products.get(node.output, ()):
             first, second = (activations[name] for name in node.inputs)
-            pair = [_row_moments(rows) for rows in (first, second.swapaxes(-1, -2))]
+            pair = [row_moments(rows) for rows in (first, second.swapaxes(-1, -2))]
             result[contraction.group].append(Consumer.of_blocks(*pair))
     return result
-
-
-def _block_moments(rows: np.ndarray, blocks: int) -> np.ndarray:
-    """Σ x xᵀ of each block of (N, blocks · samples), (blocks, N, N)."""
-    apart = rows.reshape(len(rows), blocks, -1).transpose(1, 0, 2)
-    return np.asarray(apart @ apart.transpose(0, 2, 1))
-
-
-def _head_grams(values: np.ndarray, channels: Channels, key: QuadratureKey, blocks: int) -> np.ndarray:
-    """E[x xᵀ] of every block of a tensor's stretch, (blocks, N, N)."""
-    chunks = list(channel_rows(values, channels, key, channels.sizes))
-    count = sum(chunk.shape[1] for chunk in chunks)
-    total = sum(_block_moments(chunk.astype(np.float64), blocks) for chunk in chunks)
-    return np.asarray(total * blocks / count)
 
 
 def _head_moments(consumer: Consumer) -> tuple[np.ndarray, np.ndarray]:
     """Both moments of every block, (blocks, N, N)."""
     grams, kernels = ([getattr(head, name) for head in consumer.heads] for name in ("gram", "kernel"))
     return np.stack(grams), np.stack(kernels)
-
-
-def _row_moments(rows: np.ndarray) -> np.ndarray:
-    """E[x xᵀ] over images and rows of (images, …, rows, N), (blocks, N, N)."""
-    images, count, width = len(rows), *rows.shape[-2:]
-    apart = rows.reshape(images, -1, count, width)
-    total = sum(np.einsum("bmd,bme->bde", part, part, optimize=True) for part in apart.astype(np.float64))
-    return np.asarray(total / (images * count))
 
 
 def nested_rotation(seen_by: Sequence[Consumer]) -> np.ndarray:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import scipy.linalg
 
+from .dimensions import QuadratureKey
 from .graph import Graph, Node
 from .operators import operator
-from .structure import Channels, QuadratureKey
+from .structure import Channels
 
 CHUNK = 32
 """Images per step: bounds the memory of unfolded activations."""
@@ -83,6 +84,28 @@ def second_moments(
         power += float(np.vdot(x, x))
         count += y.shape[1]
     return cross / count, gram / count, power / count
+
+
+def block_moments(rows: np.ndarray, blocks: int) -> np.ndarray:
+    """Σ x xᵀ of each block of (N, blocks · samples), (blocks, N, N)."""
+    apart = rows.reshape(len(rows), blocks, -1).transpose(1, 0, 2)
+    return np.asarray(apart @ apart.transpose(0, 2, 1))
+
+
+def head_grams(values: np.ndarray, channels: Channels, key: QuadratureKey, blocks: int) -> np.ndarray:
+    """E[x xᵀ] of every block of a tensor's stretch, (blocks, N, N)."""
+    chunks = list(channel_rows(values, channels, key, channels.sizes))
+    count = sum(chunk.shape[1] for chunk in chunks)
+    total = sum(block_moments(chunk.astype(np.float64), blocks) for chunk in chunks)
+    return np.asarray(total * blocks / count)
+
+
+def row_moments(rows: np.ndarray) -> np.ndarray:
+    """E[x xᵀ] over images and rows of (images, …, rows, N), (blocks, N, N)."""
+    images, count, width = len(rows), *rows.shape[-2:]
+    apart = rows.reshape(images, -1, count, width)
+    total = sum(np.einsum("bmd,bme->bde", part, part, optimize=True) for part in apart.astype(np.float64))
+    return np.asarray(total / (images * count))
 
 
 def ridge_solution(gram: np.ndarray, cross: np.ndarray, ridge: float) -> np.ndarray | None:

@@ -1,9 +1,7 @@
 """Which tensor axes are tied: the structure of every dimension, and the channel groups it implies.
 
-Each dimension of each tensor is a list of stretches. A stretch is a product of factors, fixed lengths and
-axis variables, the outermost first: 3 · N · 4 is three blocks of N channels, each a run of four. Operators'
-axis rules create variables and unite them; where one dimension is finer than the other, the coarser variable
-becomes a product. What is never united with a fixed length becomes a group.
+Operators' axis rules create variables (`dimensions`) and unite them; where one dimension is finer than the
+other, the coarser variable becomes a product. What is never united with a fixed length becomes a group.
 
 A bundle's dimension follows at most one group per stretch. Of a product of several free variables (heads,
 and the width of each) only the innermost is resized, unless it is kept.
@@ -11,101 +9,28 @@ and the width of each) only the innermost is resized, unless it is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from math import prod
-from typing import Union
 
 from inn_runtime.manifest import Dimension, Segment
 
+from .dimensions import (
+    Dim,
+    Factor,
+    Part,
+    QuadratureKey,
+    Variable,
+    fixed,
+    free_variables,
+    is_variable,
+    leaves_of,
+    length_of,
+    runs,
+)
 from .graph import Graph
-
-
-@dataclass(frozen=True)
-class QuadratureKey:
-    """Consumers of the same stretch of the same dimension of a tensor share a quadrature."""
-
-    tensor: str
-    dim: int
-    part: int
-
-
-@dataclass(eq=False)
-class Variable:
-    """A length that may change.
-
-    Attributes
-    ----------
-    size : at full size
-    pinned : it must not change after all
-    parent : the variable that it is united with
-    factors : what it is a product of, the outermost first; empty: nothing finer is known
-    """
-
-    size: int
-    name: str
-    number: int
-    pinned: bool = False
-    parent: Variable | None = None
-    factors: tuple[Variable, ...] = ()
-
-    @property
-    def root(self) -> Variable:
-        """The one that stands for all that are united."""
-        return self if self.parent is None else self.parent.root
-
-
-Factor = Union[int, Variable]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of one dimension: the product of its factors, the outermost first."""
-
-    factors: tuple[Factor, ...]
-    quadrature: QuadratureKey | None = None
-
-    def times(self, inner: int = 1, outer: int = 1) -> Part:
-        """``outer`` stretches one after the other, in which every element is a run of ``inner``."""
-        return replace(self, factors=(outer, *self.factors, inner))
-
-    @property
-    def length(self) -> int:
-        """At full size."""
-        return prod(f.size if isinstance(f, Variable) else f for f in self.factors)
-
-    def leaves(self) -> list[Factor]:
-        """The finest factors that are known, without ones."""
-        return [*_leaves(self.factors)]
-
-
-def _leaves(factors: Iterable[Factor]) -> Iterator[Factor]:
-    for factor in factors:
-        if isinstance(factor, Variable):
-            root = factor.root
-            yield from _leaves(root.factors) if root.factors else (root,)
-        elif factor != 1:
-            yield factor
-
-
-Dim = tuple[Part, ...]
-
-
-def fixed(length: int) -> Dim:
-    """A dimension that never changes."""
-    return (Part((length,)),)
-
-
-def length_of(dim: Dim) -> int:
-    """Length of a dimension at full size."""
-    return sum(part.length for part in dim)
-
-
-def is_variable(dim: Dim) -> bool:
-    """Whether a dimension may be resized, as far as is known."""
-    return any(isinstance(leaf, Variable) for part in dim for leaf in part.leaves())
 
 
 @dataclass
@@ -184,7 +109,7 @@ class Structure:
         """Dimensions of a tensor of ``dims`` that is read as one of ``shape``."""
         left = [dim for dim in dims if length_of(dim) != 1]
         wide: list[Dim] = []
-        for ins, outs in _runs([length_of(dim) for dim in left], [length for length in shape if length != 1]):
+        for ins, outs in runs([length_of(dim) for dim in left], [length for length in shape if length != 1]):
             joined = self._joined(left[: len(ins)])
             wide += [joined] if len(outs) == 1 else self._cut(joined, outs)
             del left[: len(ins)]
@@ -237,7 +162,7 @@ class Structure:
 
     def _tie(self, first: Iterable[Factor], second: Iterable[Factor]) -> None:
         """Make two products of the same length agree factor by factor."""
-        left, right = [*_leaves(first)], [*_leaves(second)]
+        left, right = [*leaves_of(first)], [*leaves_of(second)]
         while left and right:
             sizes = [f.size if isinstance(f, Variable) else f for f in (left[0], right[0])]
             if sizes[0] == sizes[1]:
@@ -248,7 +173,7 @@ class Structure:
                 return
             larger = left if sizes[0] > sizes[1] else right
             larger[:1] = self._split(larger[0], min(sizes))
-            left, right = [*_leaves(left)], [*_leaves(right)]  # either may hold what was split elsewhere
+            left, right = [*leaves_of(left)], [*leaves_of(right)]  # either may hold what was split elsewhere
 
     def _split(self, factor: Factor, outer: int) -> list[Factor]:
         """A factor as a product of two, the first of size ``outer``."""
@@ -276,7 +201,7 @@ class Structure:
             variable.pinned |= variable.size == 1 or keep(variable.name)
         outer = []
         for part in (part for tensor in self.dims.values() for dim in tensor for part in dim):
-            for factor in _free(part)[:-1]:
+            for factor in free_variables(part)[:-1]:
                 factor.pinned = True
                 outer.append(factor)
         free = [variable for variable in leaves if not variable.pinned]
@@ -285,7 +210,7 @@ class Structure:
         groups_of_quadratures: list[int] = []
 
         def resolve(part: Part) -> Segment:
-            found = _free(part)
+            found = free_variables(part)
             if not found:
                 return Segment(None, 1, part.length, None)
             factors, group = part.leaves(), group_of[found[0].number]
@@ -311,22 +236,6 @@ class Structure:
         groups = [ChannelGroup(variable.name, variable.size, tuple(m)) for variable, m in zip(free, members)]
         alternatives = [ChannelGroup(variable.name, variable.size, ()) for variable in outer]
         return Channels(groups, list(zip(quadratures, groups_of_quadratures)), dims, alternatives)
-
-
-def _free(part: Part) -> list[Variable]:
-    """The variables of a stretch that may be resized, the innermost last."""
-    return [leaf for leaf in part.leaves() if isinstance(leaf, Variable) and not leaf.pinned]
-
-
-def _runs(first: Sequence[int], second: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
-    """The shortest runs of two shapes without ones that have equally many elements."""
-    left, right = list(first), list(second)
-    while left:
-        ins, outs = 1, 1
-        while (a := prod(left[:ins])) != (b := prod(right[:outs])):
-            ins, outs = (ins + 1, outs) if a < b else (ins, outs + 1)
-        yield left[:ins], right[:outs]
-        del left[:ins], right[:outs]
 
 
 @dataclass(frozen=True)

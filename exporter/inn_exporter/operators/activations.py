@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..backend import ops
+from ..dimensions import fixed
 from ..graph import Node
 from ..primitives import (
     ELU,
@@ -24,7 +25,7 @@ from ..primitives import (
     SOFTPLUS,
     TANH,
 )
-from ..structure import Structure, fixed
+from ..structure import Structure
 from .base import OnnxStep, Operator
 from .registry import imports, register
 

@@ -11,9 +11,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from .. import expressions
 from ..backend import ops
+from ..dimensions import fixed
 from ..graph import Node
 from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
-from ..structure import Structure, fixed
+from ..structure import Structure
 from ..view import View
 from .base import Operator
 from .padding import emit_pad

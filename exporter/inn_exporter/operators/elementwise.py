@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..backend import ops
+from ..dimensions import fixed
 from ..graph import Node
-from ..structure import Structure, fixed
+from ..structure import Structure
 from ..view import View
 from .base import Operator
 from .registry import imports, register

@@ -10,8 +10,9 @@ from inn_runtime.manifest import Dimension, Expression
 
 from .. import expressions
 from ..backend import ops
+from ..dimensions import fixed
 from ..graph import Node
-from ..structure import Structure, fixed
+from ..structure import Structure
 from ..view import View, length, new_axis
 from .base import OnnxStep, Operator
 from .registry import imports, register

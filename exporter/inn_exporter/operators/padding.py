@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..backend import ops
+from ..dimensions import Dim, fixed, is_variable, length_of
 from ..graph import Node
 from ..primitives import NHWC, PAD_CONSTANT, PAD_REFLECT
-from ..structure import Dim, Structure, fixed, is_variable, length_of
+from ..structure import Structure
 from .base import Operator
 from .registry import imports, register
 

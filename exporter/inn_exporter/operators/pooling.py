@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ops, tensor
+from ..dimensions import fixed
 from ..graph import Node
 from ..primitives import FORMAT_NHWC, PAD_EXPLICIT, ROUND_FLOOR
-from ..structure import Structure, fixed
+from ..structure import Structure
 from .base import Operator
 from .reductions import reduced
 from .registry import imports, register

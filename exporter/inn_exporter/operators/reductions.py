@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..backend import ops
+from ..dimensions import fixed
 from ..graph import Node
 from ..primitives import REDUCE_MAX, REDUCE_MEAN, REDUCE_SUM
-from ..structure import Structure, fixed
+from ..structure import Structure
 from ..view import View, length
 from .base import Operator
 from .registry import imports, register

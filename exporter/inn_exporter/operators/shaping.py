@@ -13,8 +13,10 @@ from inn_runtime.manifest import Dimension, Expression
 from onnx import TensorProto
 
 from ..backend import ops
+from ..dimensions import fixed, is_variable
+from ..errors import UnsupportedGraphError
 from ..graph import Node
-from ..structure import Structure, fixed, is_variable
+from ..structure import Structure
 from .base import OnnxStep, Operator
 from .registry import imports, register
 
@@ -84,10 +86,14 @@ class Reshape(Operator):
         for place, dimension in enumerate(after):
             if all(segment.group is None for segment in dimension):
                 shape.append(sum(segment.inner for segment in dimension) if place else 0)
-            elif -1 not in shape and before[place : place + 1] != (dimension,):
+            elif before[place : place + 1] == (dimension,):
+                shape.append(0)
+            elif -1 not in shape:
                 shape.append(-1)
             else:
-                shape.append(0)
+                raise UnsupportedGraphError(
+                    f"{node.name}: a reshape with two dimensions that are resized; keep one of their groups"
+                )
         return node.rewired(attributes={**node.attributes, "shape": tuple(shape)})
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
