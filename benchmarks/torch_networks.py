@@ -273,6 +273,9 @@ def write(name: str, path: Path, seed: int = 0) -> None:
     torch.manual_seed(seed)
     network = build()
     with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1 and not parameter.any():  # torchvision's transformers start with no answer
+                nn.init.normal_(parameter, std=0.02)
         for layer in network.modules():
             if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 layer.momentum = None  # a plain mean

@@ -115,7 +115,7 @@ class _Patterns:
         if mean is None or self._inputs(mean.inputs[0], "Mul") != (centred, centred):
             return None
         reductions = self._producers[difference[1]], mean
-        if any(node.attributes["axes"] != [len(shape) - 1] for node in reductions):
+        if any(node.attributes["axes"] != (len(shape) - 1,) for node in reductions):
             return None
         return difference[0], epsilon
 

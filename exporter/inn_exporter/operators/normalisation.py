@@ -1,4 +1,4 @@
-"""Layer, instance and group normalisation."""
+"""Layer and instance normalisation; exporters write group normalisation as the latter, between reshapes."""
 
 from __future__ import annotations
 
@@ -107,37 +107,3 @@ def _instance_normalization(node: OnnxNode) -> Node | View:
     epsilon = node.number("epsilon", 1e-5)
     target = View("", view.axes, view.dims[: len(shape)])
     return node.computed("InstanceNormalization", [tensor, *names], target, epsilon=epsilon)
-
-
-@imports("GroupNormalization")
-def _group_normalization(node: OnnxNode) -> Node | View:
-    """As PyTorch writes it for older opsets: instance normalisation of reshaped groups, then the scale.
-
-    Before opset 21 there is a scale for every group, since then for every channel.
-    """
-    shape, count = node.shape(0), node.integer("num_groups", 1)
-    if len(shape) != 4:
-        raise node.unsupported(f"only of images, found input shape {shape}")
-    blocks = node.view(0).reshaped((1, count, shape[1] // count, *shape[2:]))
-    if blocks is None:
-        raise node.unsupported(f"{count} groups of {shape[1]} channels")
-    joined = blocks.reshaped((1, count, shape[1] // count * shape[2] * shape[3], 1))
-    assert joined is not None
-    axes = joined.dims[1:]
-    units = [
-        node.new_constant(name, np.full(count, value, np.float32))
-        for name, value in (("unit", 1), ("zero", 0))
-    ]
-    tensor = node.insert(
-        "InstanceNormalization",
-        [node.arranged(joined, axes), *units],
-        joined.shape,
-        epsilon=node.number("epsilon", 1e-5),
-    )
-    normal = View(tensor, axes, joined.dims).reshaped(shape)
-    assert normal is not None
-    values = [node.weight(index).reshape(-1) for index in (1, 2)]
-    scale, shift = (np.repeat(v, shape[1] // len(v)).astype(np.float32).reshape(1, -1, 1, 1) for v in values)
-    x = node.arranged(normal, normal.dims[1:])
-    scaled = node.insert("Mul", [x, node.new_constant("scale", scale)], shape)
-    return node.canonical("Add", [scaled, node.new_constant("shift", shift)])

@@ -115,7 +115,7 @@ def reduced(node: OnnxNode, op: str, view: View, axes: list[int], keep: bool) ->
             () if any(view.axis(dim) == place for place in step) else view.dims[dim]
             for dim in range(len(shape))
         ]
-        attributes = {} if space else {"axes": step, "keepdims": 1}
+        attributes = {} if space else {"axes": tuple(step), "keepdims": 1}
         target = View("", tuple(lengths), tuple(dims))
         name = "GlobalAveragePool" if space else op
         last = number == len(steps) - 1

@@ -16,6 +16,7 @@ from ..backend import ops
 from ..dimensions import fixed, is_variable
 from ..errors import UnsupportedGraphError
 from ..graph import Node
+from ..primitives import NHWC
 from ..structure import Structure
 from .base import OnnxStep, Operator
 from .registry import imports, register
@@ -105,9 +106,10 @@ class Reshape(Operator):
     def lower(self, node: Node, lowering: Lowering) -> None:
         before, after = lowering.shape(node.inputs[0]), lowering.shape(node.output)
         held = lowering.order(node.inputs[0])
-        order = _order_after(held, before, after)
-        if order is None:
-            order, source = tuple(range(len(after))), lowering.plain_for_reshape(node)
+        order, plain = _order_after(held, before, after), tuple(range(len(after)))
+        # The engine takes a transposition from yet other orders to NHWC for one from NHWC.
+        if order is None or (len(after) == 4 and order not in (plain, NHWC)):
+            order, source = plain, lowering.plain_for_reshape(node)
         else:
             source = lowering.arranged(node.inputs[0], held)
         lengths: list[int | Expression] = [-1, *(lowering.length(node.output, axis) for axis in order[1:])]
@@ -250,7 +252,7 @@ def _identity(node: OnnxNode) -> View:
 
 @imports("Dropout")
 def _dropout(node: OnnxNode) -> View:
-    if node.has(2) and node.scalar(2):
+    if node.has(2) and node.scalar(2) and (not node.has(1) or node.scalar(1)):
         raise node.unsupported("dropout in training mode")
     return node.identity()
 
