@@ -10,12 +10,27 @@
 Importing this loads NumPy, safetensors and flatbuffers; MindSpore Lite is loaded by the first session.
 """
 
+from .budget import Budget
 from .bundle import Bundle
 from .bundle import open_bundle as open
 from .errors import BundleError, EngineError, InnError, UsageError
+from .governor import Governor
 from .model import Model
+from .model_cache import ModelCache
 from .session import Session
 
 __version__ = "0.1.0"
 
-__all__ = ["Bundle", "BundleError", "EngineError", "InnError", "Model", "Session", "UsageError", "open"]
+__all__ = [
+    "Budget",
+    "Bundle",
+    "BundleError",
+    "EngineError",
+    "Governor",
+    "InnError",
+    "Model",
+    "ModelCache",
+    "Session",
+    "UsageError",
+    "open",
+]

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
@@ -14,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
+from .budget import Budget
 from .errors import BundleError, UsageError
 from .fields import shown
+from .hasher import Hasher
 from .manifest import Manifest
 from .manifest_parser import DIGEST_LENGTH, parse
 from .packed import BITS, packed_bits, packed_length, unpack
@@ -23,6 +26,7 @@ from .plan import make_plan
 
 if TYPE_CHECKING:
     from .model import Model
+    from .model_cache import ModelCache
 
 METADATA_KEY = "innlite"
 DTYPES = {"F16": "float16", "F32": "float32", "I8": "int8", "U8": "uint8"}
@@ -35,6 +39,9 @@ MAX_ELEMENTS = 1 << 29
 """Of a stored tensor: what a `.ms` file can hold."""
 BLOCK_BYTES = 1 << 18
 """How much of a tensor is read at a time, in float32: it bounds the memory that resampling takes."""
+
+THREADED_VALUES = 1 << 18
+"""From this many values on, a tensor's digest is computed beside the sampling, in a thread."""
 
 Array = npt.NDArray[np.float32]
 
@@ -117,11 +124,15 @@ class Bundle:
     ----------
     source : the file's name, used in messages
     manifest : the parsed manifest
+    cache : where resampled models are kept, None for nowhere
     """
 
-    def __init__(self, manifest: Manifest, store: TensorStore, source: str) -> None:
+    def __init__(
+        self, manifest: Manifest, store: TensorStore, source: str, cache: ModelCache | None = None
+    ) -> None:
         self.manifest = manifest
         self.source = source
+        self.cache = cache
         self._store = store
         self._checked: set[str] = set()
         self._layout = store.layout()
@@ -137,9 +148,10 @@ class Bundle:
             start += len(block)
         return values.reshape(shape)
 
-    def blocks(self, key: str, rows: int | None = None) -> Iterator[Array]:
+    def blocks(self, key: str, rows: int | None = None, widen: bool = True) -> Iterator[npt.NDArray[Any]]:
         """The first ``rows`` (default: all) of a tensor's first dimension, some at a time, as float32.
 
+        Without ``widen`` float16 may stay as it is stored: what is cut away need not be converted.
         The first use checks digest and finiteness of the whole tensor, so an error may come after the
         last block: nothing is to be done with the values before the end.
         """
@@ -150,7 +162,8 @@ class Bundle:
         bits = packed_bits(found[0], count * row) if dtype == "uint8" else None
         scale = np.atleast_1d(self.tensor(key + SCALE_SUFFIX)) if dtype in INTEGERS else None
         first_use = key not in self._checked
-        hasher, finite = hashlib.sha256(), True
+        finite = True
+        hasher = Hasher(in_thread=first_use and math.prod(found) >= THREADED_VALUES)
         step = max(1, BLOCK_BYTES // (4 * row))
         if bits is not None:  # blocks begin at a byte
             whole = 8 // math.gcd(8, row * bits)
@@ -163,17 +176,19 @@ class Bundle:
                 first, end = (packed_length(n * row, bits) for n in (start, stop))
                 stored = self._store.read(key, first, end)
                 integers = unpack(stored.view(np.uint8), bits, (stop - start) * row)
-            values = integers.astype(np.float32, copy=False).reshape(stop - start, *shape[1:])
+            if widen or first_use or scale is not None:
+                integers = integers.astype(np.float32, copy=False)
+            values: npt.NDArray[Any] = integers.reshape(stop - start, *shape[1:])
             if scale is not None:
                 with np.errstate(over="ignore"):  # the check below says it better
                     values *= scale if len(scale) == 1 else scale[start:stop]
             if first_use:
-                hasher.update(np.ascontiguousarray(stored).data)
+                hasher.update(stored)
                 finite = finite and bool(np.isfinite(values).all())
             if start < rows and finite:
                 yield values[: rows - start]
         if first_use:
-            self._check_digest(key, hasher.hexdigest()[:DIGEST_LENGTH])
+            self._check_digest(key, hasher.digest())
             if not finite:
                 raise BundleError(f"{self.source}: tensor {key!r} holds values that are not finite")
             self._checked.add(key)
@@ -204,16 +219,34 @@ class Bundle:
                     pass
             yield key
 
-    def resample(self, size: float | str) -> Model:
-        """The network at a size: a preset's name or a number in (0, 1]. Nothing is computed yet.
+    def resample(
+        self, size: float | str | Budget, *, weights: str = "float32", threads: int = 1, engine: str = "auto"
+    ) -> Model:
+        """The network at a size. No weight is computed yet.
+
+        Parameters
+        ----------
+        size : a preset's name, a number in (0, 1], or a budget: then the largest size within it
+        weights : ``float32`` or ``float16`` (half the `.ms` file, the same speed) in the model
+        threads, engine : what a budget's latency and memory are measured with, see `Model.session`
 
         Raises
         ------
-        UsageError : unknown preset, or a size outside the bundle's range
+        UsageError : unknown preset, a size outside the bundle's range, a budget that no size keeps
+        EngineError : MindSpore Lite is missing or failed while a budget was measured
         """
         from .model import Model
 
-        return Model(self, make_plan(self.manifest, size))
+        if isinstance(size, Budget):
+            from .solver import choose
+
+            size = choose(self, size, weights=weights, threads=threads, engine=engine).size
+        return Model(self, make_plan(self.manifest, size), weights)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies the contents: the manifest, which holds the digest of every tensor."""
+        return hashlib.sha256(repr(self.manifest).encode()).hexdigest()[:DIGEST_LENGTH]
 
     @property
     def file_digest(self) -> str:
@@ -233,8 +266,12 @@ def digest(array: npt.NDArray[np.generic]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:DIGEST_LENGTH]
 
 
-def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+def open_bundle(path: str | os.PathLike[str], cache: ModelCache | None = None) -> Bundle:
     """Open a bundle: map the file and check its structure; no tensor is read yet.
+
+    Parameters
+    ----------
+    cache : keeps resampled models on disk for the next process
 
     Raises
     ------
@@ -258,7 +295,7 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     text = store.metadata.get(METADATA_KEY)
     if text is None:
         raise BundleError(f"{file}: a safetensors file, but not an INN-Lite bundle (no {METADATA_KEY!r} key)")
-    return Bundle(parse(_json(text, str(file)), str(file)), store, str(file))
+    return Bundle(parse(_json(text, str(file)), str(file)), store, str(file), cache)
 
 
 def _first_bytes(file: Path, count: int) -> bytes:

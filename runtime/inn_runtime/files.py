@@ -6,13 +6,16 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import InnError, UsageError
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes | bytearray | memoryview) -> None:
-    """Write to a temporary file beside ``path``, then rename; a failure leaves nothing behind.
+def write_atomically(path: str | os.PathLike[str], *contents: bytes | bytearray | memoryview) -> None:
+    """Write contents, one after another, to a temporary file beside ``path``, then rename.
+
+    A failure leaves nothing behind.
 
     Symbolic links are followed. What is no regular file (``/dev/stdout``, a pipe) is written to directly:
     renaming would put a file in its place.
@@ -26,12 +29,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | bytearray | 
     if kind is not None and stat.S_ISDIR(kind):
         raise UsageError(f"{os.fspath(path)}: expected a file name, found a folder")
     if kind is not None and not stat.S_ISREG(kind):
-        _write(path, Path(path), "wb", content)
+        _write(path, Path(path), "wb", contents)
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".inn-{secrets.token_hex(8)}")
     try:
-        _write(path, temporary, "xb", content)
+        _write(path, temporary, "xb", contents)
         try:
             os.replace(temporary, target)
         except OSError as error:
@@ -52,7 +55,10 @@ def _kind(path: str | os.PathLike[str]) -> int | None:
 
 
 def _write(
-    shown: str | os.PathLike[str], file: Path, mode: str, content: bytes | bytearray | memoryview
+    shown: str | os.PathLike[str],
+    file: Path,
+    mode: str,
+    contents: Sequence[bytes | bytearray | memoryview],
 ) -> None:
     """Write ``file``; messages show the name that the caller knows."""
     name = os.fspath(shown)
@@ -64,8 +70,10 @@ def _write(
         raise InnError(f"{name}: cannot write: {error.strerror}") from None
     try:
         with stream:
-            stream.write(content)
+            for content in contents:
+                stream.write(content)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InnError(f"{name}: cannot write {len(content)} bytes: {error.strerror}") from None
+        count = sum(map(len, contents))
+        raise InnError(f"{name}: cannot write {count} bytes: {error.strerror}") from None

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from .axes import Grid
 from .bundle import Bundle
-from .errors import BundleError
+from .errors import BundleError, UsageError
+from .fields import shown
 from .files import write_atomically
 from .manifest import evaluate
-from .ms_model import pack
+from .ms_model import WEIGHT_TYPES, as_float16, pack, packed_size
 from .plan import Plan
 from .resample import Discretisation, resize, resize_blocks, rows_needed
 from .session import Session
@@ -27,11 +28,15 @@ class Model:
     ----------
     bundle : where it comes from
     plan : the size, the widths of all channel groups, the calibrated data used
+    weights : ``float32`` or ``float16``, the type of the weights in the `.ms` model
     """
 
-    def __init__(self, bundle: Bundle, plan: Plan) -> None:
+    def __init__(self, bundle: Bundle, plan: Plan, weights: str = "float32") -> None:
+        if weights not in WEIGHT_TYPES:
+            raise UsageError(f"weights: expected one of {', '.join(WEIGHT_TYPES)}, found {shown(weights)}")
         self.bundle = bundle
         self.plan = plan
+        self.weights = weights
 
     @property
     def size(self) -> float:
@@ -59,13 +64,22 @@ class Model:
         """Multiply-accumulates of one image's convolutions and matrix products (FLOPs are twice that)."""
         return evaluate(self.bundle.manifest.macs, self.plan.widths)
 
+    @cached_property
+    def model_bytes(self) -> int:
+        """Size of the `.ms` model, found without sampling any weight."""
+        return packed_size(self.bundle.manifest, self.plan.widths, self.weights)
+
     def weight(self, index: int) -> npt.NDArray[np.float32]:
         """Weight ``index`` of the manifest at this size, in the engine's layout."""
         shape = self.bundle.manifest.weights[index].shape(self.plan.widths)
-        return np.concatenate([np.atleast_1d(block) for block in self.blocks(index)]).reshape(shape)
+        blocks = [np.atleast_1d(block) for block in self.blocks(index)]
+        return np.concatenate(blocks).astype(np.float32, copy=False).reshape(shape)
 
     def blocks(self, index: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Weight ``index`` a block of rows at a time, where these do not depend on each other."""
+        """Weight ``index`` a block of rows at a time, where these do not depend on each other.
+
+        Blocks are float32, or float16 where that loses nothing.
+        """
         calibrated = self.plan.calibrated
         if calibrated is not None and index in calibrated.overrides:
             yield from self.bundle.blocks(calibrated.overrides[index])
@@ -76,7 +90,8 @@ class Model:
         if rows is None:
             yield resize(self.bundle.tensor(key), weight.dims, discretisation)
         else:
-            yield from resize_blocks(self.bundle.blocks(key, rows), weight.dims, discretisation)
+            blocks = self.bundle.blocks(key, rows, widen=False)
+            yield from resize_blocks(blocks, weight.dims, discretisation)
 
     @cached_property
     def _discretisation(self) -> Discretisation:
@@ -98,8 +113,30 @@ class Model:
         return grid
 
     def to_bytes(self) -> memoryview:
-        """The `.ms` model; the same bundle, size and machine give the same bytes."""
-        return pack(self.bundle.manifest, self.plan.widths, self.blocks)
+        """The `.ms` model; the same bundle, size and machine give the same bytes.
+
+        Weights are sampled a block at a time straight into one buffer of the model's size.
+        """
+        cache = self.bundle.cache
+        return self._pack() if cache is None else cache.content(self, self._pack)
+
+    def _pack(self) -> memoryview:
+        return pack(self.bundle.manifest, self.plan.widths, self.blocks, self.weights)
+
+    def to_engine_bytes(self) -> memoryview:
+        """The same model for this process's engine: float16 weights are rounded, but stored as float32.
+
+        MindSpore Lite 2.0.0 widens them anyway, and refuses most float16 models in a process that has freed
+        one before.
+        """
+        if self.weights == "float32":
+            return self.to_bytes()
+
+        def rounded(index: int) -> Iterator[npt.NDArray[np.float32]]:
+            name = self.bundle.manifest.weights[index].name
+            return (block.astype(np.float32) for block in as_float16(self.blocks(index), name))
+
+        return pack(self.bundle.manifest, self.plan.widths, rounded)
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the `.ms` model atomically; returns its number of bytes."""

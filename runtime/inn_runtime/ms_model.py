@@ -7,7 +7,7 @@ operator: nodes carry their primitive's union number and attributes as (slot, ty
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import flatbuffers
@@ -18,7 +18,7 @@ from .errors import UsageError
 from .manifest import Attribute, Expression, GraphNode, GraphTensor, Manifest, evaluate
 
 FILE_IDENTIFIER = b"MSL2"
-FLOAT32, INT32 = 43, 34
+FLOAT32, FLOAT16, INT32 = 43, 42, 34
 NODE_CONSTANT, NODE_VARIABLE = 0, 2
 FORMAT_NHWC = 1
 FRAMEWORK_ONNX = 2
@@ -35,10 +35,15 @@ _META = {
 
 _BITS = {"byte": 8, "int": 32, "long": 64}
 
+WEIGHT_TYPES = {"float32": (FLOAT32, 4), "float16": (FLOAT16, 2)}
+"""Types that weights can have in the file, and bytes of a value. The engine widens float16 as it builds."""
+
 WeightReader = Callable[[int], Iterable[npt.NDArray[np.float32]]]
 
 
-def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> memoryview:
+def pack(
+    manifest: Manifest, widths: tuple[int, ...], weight: WeightReader, weight_type: str = "float32"
+) -> memoryview:
     """The bytes of a `.ms` file.
 
     Parameters
@@ -46,12 +51,14 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
     manifest : its lowered graph is packed
     widths : the width of every channel group
     weight : called once per weight tensor, in graph order; its blocks are copied and dropped at once
+    weight_type : one of `WEIGHT_TYPES`
 
     Raises
     ------
-    UsageError : the file would be larger than a FlatBuffer can be, or a number than its type
+    UsageError : the file would be larger than a FlatBuffer can be, a number than its type, or a weight than a
+        float16
     """
-    size = size_at_most(manifest, widths)
+    size = size_at_most(manifest, widths, weight_type)
     if size > MAX_BYTES:
         raise UsageError(
             f"{manifest.name}: a .ms file holds at most {MAX_BYTES / 1e6:,.0f} MB, this one would take "
@@ -59,7 +66,7 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
         )
     # One allocation: the builder would otherwise double its buffer, and copy it, as it grows.
     builder = flatbuffers.Builder(size)
-    tensors = [_tensor(builder, t, manifest, widths, weight) for t in manifest.tensors]
+    tensors = [_tensor(builder, t, manifest, widths, weight, weight_type) for t in manifest.tensors]
     nodes = [_node(builder, n, widths) for n in manifest.nodes]
     inputs = [port.tensor for port in manifest.inputs]
     outputs = [port.tensor for port in manifest.outputs]
@@ -86,34 +93,48 @@ def pack(manifest: Manifest, widths: tuple[int, ...], weight: WeightReader) -> m
     return memoryview(builder.Bytes)[builder.Head() :]
 
 
-def size_at_most(manifest: Manifest, widths: tuple[int, ...]) -> int:
+def packed_size(manifest: Manifest, widths: tuple[int, ...], weight_type: str = "float32") -> int:
+    """Bytes of the file, found without any weight: the buffer's pages are never touched."""
+    return len(pack(manifest, widths, lambda _: (), weight_type))
+
+
+def size_at_most(manifest: Manifest, widths: tuple[int, ...], weight_type: str = "float32") -> int:
     """Bytes that the file will not exceed; but for the tensors' data, a generous estimate."""
     total = 4096
     for tensor in manifest.tensors:
         total += 512 + 4 * len(tensor.name) + 4 * len(tensor.values or ())
         if tensor.weight is not None:
-            total += 4 * math.prod(manifest.weights[tensor.weight].shape(widths))
+            bytes_each = WEIGHT_TYPES[weight_type][1]
+            total += bytes_each * math.prod(manifest.weights[tensor.weight].shape(widths))
     for node in manifest.nodes:
         total += 512 + 4 * len(node.name) + 4 * (len(node.inputs) + len(node.outputs))
         for attribute in node.attributes:
             total += 64 + (8 * len(attribute.value) if isinstance(attribute.value, (str, tuple)) else 0)
-    return total
+    return -(-total // 16) * 16  # what is aligned in the file is then so in memory
 
 
 def _tensor(
-    builder: Any, tensor: GraphTensor, manifest: Manifest, widths: tuple[int, ...], weight: WeightReader
+    builder: Any,
+    tensor: GraphTensor,
+    manifest: Manifest,
+    widths: tuple[int, ...],
+    weight: WeightReader,
+    weight_type: str,
 ) -> int:
     kind, node_type, dims, data = FLOAT32, NODE_VARIABLE, tensor.dims, None
     if tensor.weight is not None:
         node_type, dims = NODE_CONSTANT, manifest.weights[tensor.weight].shape(widths)
-        data = _bytes(builder, 4 * math.prod(dims), weight(tensor.weight))
+        kind, bytes_each = WEIGHT_TYPES[weight_type]
+        blocks = weight(tensor.weight)
+        stored = as_float16(blocks, tensor.name) if kind == FLOAT16 else blocks
+        data = _values(builder, math.prod(dims), stored, np.dtype(f"f{bytes_each}"))
     elif tensor.values is not None:
         constant = np.array([_value(e, widths, "int") for e in tensor.values], np.int32)
         kind, node_type, dims, data = (
             INT32,
             NODE_CONSTANT,
             tensor.shape,
-            _bytes(builder, constant.nbytes, [constant]),
+            _values(builder, constant.size, [constant], constant.dtype),
         )
     references = {
         _TENSOR["dims"]: _numbers(builder, dims, np.int32),
@@ -190,16 +211,29 @@ def _numbers(builder: Any, values: Any, dtype: Any) -> int:
     return offset
 
 
-def _bytes(builder: Any, count: int, blocks: Iterable[npt.NDArray[np.generic]]) -> int:
-    """A vector of ``count`` bytes, aligned to 16, copied straight from arrays that follow each other."""
-    builder.StartVector(1, count, 16)
-    builder.head -= count
-    target = np.frombuffer(builder.Bytes, np.uint8)[builder.head : builder.head + count]
+def as_float16(blocks: Iterable[npt.NDArray[np.float32]], name: str) -> Iterator[npt.NDArray[np.float16]]:
+    """Blocks of a weight, rounded. UsageError where a value is beyond float16's range."""
+    for block in blocks:
+        with np.errstate(over="ignore"):  # said below, with the weight's name
+            rounded = block.astype(np.float16)
+        if not np.isfinite(rounded).all():
+            raise UsageError(f"weight {name!r} holds values beyond float16's 65,504: use float32 weights")
+        yield rounded
+
+
+def _values(builder: Any, count: int, blocks: Iterable[npt.NDArray[Any]], dtype: np.dtype[Any]) -> int:
+    """A vector of bytes, aligned to 16, of ``count`` values.
+
+    Blocks that follow each other, of any strides, are converted to ``dtype`` straight into the buffer.
+    """
+    length = count * dtype.itemsize
+    builder.StartVector(1, length, 16)
+    builder.head -= length
+    target = np.frombuffer(builder.Bytes, dtype, count, builder.head)
     start = 0
     for block in blocks:
-        content = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
-        target[start : start + content.size] = content
-        start += content.size
+        np.copyto(target[start : start + block.size].reshape(block.shape), block)
+        start += block.size
     offset: int = builder.EndVector()
     return offset
 

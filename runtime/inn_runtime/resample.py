@@ -64,7 +64,8 @@ def _calibrated(axis: Axis, at: At, table: Array) -> Array:
 
 def resize(array: Array, dims: Sequence[Dimension], discretisation: Discretisation) -> Array:
     """A weight at a size; ``dims`` gives the structure of each of its dimensions."""
-    return _apply(array, dims, _operations(dims, discretisation), discretisation)
+    resized = _apply(array, dims, _operations(dims, discretisation), discretisation)
+    return np.asarray(resized, np.float32, order="C")  # np.ascontiguousarray would give a scalar a dimension
 
 
 def rows_needed(dims: Sequence[Dimension], discretisation: Discretisation) -> int | None:
@@ -87,7 +88,10 @@ def rows_needed(dims: Sequence[Dimension], discretisation: Discretisation) -> in
 def resize_blocks(
     blocks: Iterable[Array], dims: Sequence[Dimension], discretisation: Discretisation
 ) -> Iterator[Array]:
-    """Blocks of the rows that `rows_needed` counts, each resized in all other dimensions."""
+    """Blocks of the rows that `rows_needed` counts, each resized in all other dimensions.
+
+    Where channels are only selected, a block is a view of what came in, of its type.
+    """
     operations: list[list[Operation]] = [[None], *_operations(dims[1:], discretisation)]
     for block in blocks:
         rows = (Segment(group=None, outer=1, inner=len(block), quadrature=None),)
@@ -125,7 +129,7 @@ def _apply(
             parts.append(_resize_segment(part, axis, segment, operation))
             start = stop
         array = np.concatenate(parts, axis=axis)
-    return np.asarray(array, order="C")  # np.ascontiguousarray would give a scalar a dimension
+    return array
 
 
 def _resize_segment(array: Array, axis: int, segment: Segment, operation: Operation) -> Array:
@@ -148,7 +152,7 @@ def _interpolate(array: Array, axis: int, taps: Taps, segment: Segment) -> Array
     before, after = array.shape[:axis], array.shape[axis + 1 :]
     lead = int(np.prod(before, dtype=np.int64)) * segment.outer
     rest = segment.inner * int(np.prod(after, dtype=np.int64))
-    stacked = array.reshape(lead, -1, rest)
+    stacked = array.reshape(lead, -1, rest).astype(np.float32, copy=False)
     points, factors = taps
     width = points.shape[1]
     result = np.zeros((lead, width, rest), np.float32)
@@ -159,6 +163,7 @@ def _interpolate(array: Array, axis: int, taps: Taps, segment: Segment) -> Array
 
 def _multiply(array: Array, axis: int, matrix: Array, segment: Segment) -> Array:
     """Multiply one dimension, seen as (outer, N, inner), by ``matrix`` (N, n) on its N."""
+    array = array.astype(np.float32, copy=False)
     before, after = array.shape[:axis], array.shape[axis + 1 :]
     size, width = matrix.shape
     if segment.outer == segment.inner == 1 and not after:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Union
 import numpy as np
 import numpy.typing as npt
 
-from .engine import EngineModel, load_engine
+from .budget import Budget
+from .engine import EngineModel, NodeTime, load_engine
 from .errors import UsageError
 from .manifest import Port
 
@@ -46,6 +47,7 @@ class Session:
         self._engine = load_engine(engine)
         self._threads = threads
         self._lock = threading.Lock()
+        self._resizing = threading.Lock()
         self.engine = self._engine.name
         self.engine_version = self._engine.version
         self.resample_seconds = self.build_seconds = 0.0
@@ -54,10 +56,10 @@ class Session:
 
     def _build(self, model: Model) -> _Built:
         start = time.perf_counter()
-        content = model.to_bytes()
+        content = model.to_engine_bytes()
         packed = time.perf_counter()
         built = _Built(model, self._engine.build(content, self._threads))
-        self.model_bytes = len(content)
+        self.model_bytes = len(content) if model.weights == "float32" else model.model_bytes
         self.resample_seconds = packed - start
         self.build_seconds = time.perf_counter() - packed
         return built
@@ -98,25 +100,47 @@ class Session:
                 found = [built.engine_model.run(part) for part in parts]
                 outputs = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
             else:
-                if batch != built.batch:
-                    built.engine_model.resize({name: array.shape for name, array in arrays.items()})
-                    built.batch = batch
+                self._set_batch(built, arrays, batch)
                 outputs = built.engine_model.run(arrays)
         results = {port.name: outputs[port.name].astype(np.float32, copy=False) for port in manifest.outputs}
         return results if len(results) > 1 else next(iter(results.values()))
 
-    def resize(self, size: float | str) -> None:
-        """Change the network's size; calls in flight finish on the old one.
-
-        A failed build changes nothing. Same errors as `Bundle.resample` and `Model.session`.
-        """
-        built = self._build(self._open().model.bundle.resample(size))
+    def profile(self, inputs: Inputs) -> list[NodeTime]:
+        """Run the network once and time each of its nodes. Same errors as `run`, and EngineError where the
+        engine cannot time nodes."""
+        manifest = self._open().model.bundle.manifest
+        arrays, batch = _check_inputs(manifest.inputs, inputs)
+        if manifest.one_image:
+            arrays, batch = _image(arrays, 0), 1
         with self._lock:
-            previous, self._built = self._built, built
-        if previous is None:  # closed in the meantime
-            self.close()
-        else:
-            previous.engine_model.close()
+            built = self._open()
+            self._set_batch(built, arrays, batch)
+            return built.engine_model.profile(arrays)
+
+    def _set_batch(self, built: _Built, arrays: Mapping[str, Array], batch: int) -> None:
+        if batch != built.batch:
+            built.engine_model.resize({name: array.shape for name, array in arrays.items()})
+            built.batch = batch
+
+    def resize(self, size: float | str | Budget) -> None:
+        """Change the network's size while other threads call: calls in flight finish on the old one.
+
+        The old one serves until the new one is built, so for that time memory holds both, but never more:
+        a second resize waits for the first. A failed build changes nothing. Same parameter and errors as
+        `Bundle.resample`; the session's threads and engine hold for a budget.
+        """
+        with self._resizing:
+            model = self._open().model
+            wanted = model.bundle.resample(
+                size, weights=model.weights, threads=self._threads, engine=self.engine
+            )
+            built = self._build(wanted)
+            with self._lock:
+                previous, self._built = self._built, built
+            if previous is None:  # closed in the meantime
+                self.close()
+            else:
+                previous.engine_model.close()
 
     def close(self) -> None:
         """Free the engine's model. Closing twice is allowed."""
@@ -166,7 +190,7 @@ def _check_inputs(ports: tuple[Port, ...], inputs: Inputs) -> tuple[dict[str, Ar
         if batch and len(array) != batch:
             raise UsageError(f"input {port.name!r}: expected batch {batch}, found {len(array)}")
         batch = len(array)
-        if array.ndim == 4:
-            array = array.transpose(0, 2, 3, 1)
-        arrays[port.name] = np.ascontiguousarray(array, np.float32)
+        array = array.astype(np.float32, copy=False)
+        # A view: the engine's memory is filled from it, the only copy that is made.
+        arrays[port.name] = array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
     return arrays, batch

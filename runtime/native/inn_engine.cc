@@ -1,5 +1,6 @@
 #include "inn_engine.h"
 
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
@@ -59,6 +60,17 @@ struct inn_model {
   void Refresh() {
     sides[INN_INPUTS].Set(engine.GetInputs());
     sides[INN_OUTPUTS].Set(engine.GetOutputs());
+  }
+
+  int32_t Predict(const mindspore::MSKernelCallBack &before, const mindspore::MSKernelCallBack &after) {
+    std::vector<MSTensor> outputs;
+    const auto status = engine.Predict(sides[INN_INPUTS].handles, &outputs, before, after);
+    if (status.IsError()) {
+      Fail("run", status);
+      return -1;
+    }
+    sides[INN_OUTPUTS].Set(std::move(outputs));
+    return 0;
   }
 };
 
@@ -134,15 +146,26 @@ int32_t inn_model_resize(inn_model *model, const int64_t *shapes) {
 }
 
 int32_t inn_model_run(inn_model *model) {
+  return Guard(-1, [&] { return model->Predict(nullptr, nullptr); });
+}
+
+int32_t inn_model_profile(inn_model *model, inn_node_report report, void *user) {
   return Guard(-1, [&] {
-    std::vector<MSTensor> outputs;
-    const auto status = model->engine.Predict(model->sides[INN_INPUTS].handles, &outputs);
-    if (status.IsError()) {
-      Fail("run", status);
-      return -1;
-    }
-    model->sides[INN_OUTPUTS].Set(std::move(outputs));
-    return 0;
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point start;
+    // The engine's own execute_time is 0 on CPU.
+    const mindspore::MSKernelCallBack before = [&](const std::vector<MSTensor> &, const std::vector<MSTensor> &,
+                                                   const mindspore::MSCallBackParam &) {
+      start = Clock::now();
+      return true;
+    };
+    const mindspore::MSKernelCallBack after = [&](const std::vector<MSTensor> &, const std::vector<MSTensor> &,
+                                                  const mindspore::MSCallBackParam &node) {
+      const std::chrono::duration<double, std::milli> passed = Clock::now() - start;
+      report(user, node.node_name.c_str(), node.node_type.c_str(), passed.count());
+      return true;
+    };
+    return model->Predict(before, after);
   });
 }
 

@@ -63,6 +63,13 @@ INN_EXPORT int32_t inn_model_resize(inn_model *model, const int64_t *shapes);
 /* 0, or -1 on failure. */
 INN_EXPORT int32_t inn_model_run(inn_model *model);
 
+/* Called once for every node that ran, in order of execution: its name and type (UTF-8, valid during the
+ * call only) and the time it took. `user` is what inn_model_profile was given. */
+typedef void (*inn_node_report)(void *user, const char *name, const char *type, double milliseconds);
+
+/* A run like inn_model_run that also times every node; somewhat slower for it. */
+INN_EXPORT int32_t inn_model_profile(inn_model *model, inn_node_report report, void *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from inn_runtime.noise import noise
 from safetensors.numpy import save
 
 IMAGES = noise(1, (3, 2, 5, 4))
-COMMANDS = ("info", "verify", "resample", "run", "bench")
+COMMANDS = ("info", "verify", "resample", "run", "bench", "strip")
 PRESETS = "expected a number in (0, 1] or one of small (0.5), full (1)"
 
 Run = Callable[..., "tuple[int, str, str]"]
@@ -190,7 +191,7 @@ def test_bench(cli: Run, bundle: Path) -> None:
     assert lines[1].endswith("2 threads, batch 1, 2 warm-up and 5 timed runs")
     assert lines[4].split() == [
         *("size", "min", "mean", "p50", "p95", "max", "std"),
-        *("first", "build", "resample", "model", "peak"),
+        *("first", "build", "resample", "model", "memory", "peak"),
     ]
     assert [line.split()[:2] for line in lines[5:]] == [["small", "0.5"], ["full", "1"]]
     assert len({len(line) for line in lines[4:]}) == 1
@@ -226,6 +227,143 @@ def test_bench_knows_the_memory_of_either_engine(bundle: Path, engine: str) -> N
     assert row["peak_memory"] > 50e6  # MindSpore Lite alone
 
 
+def test_bench_times_nodes_and_sweeps_threads(cli: Run, bundle: Path) -> None:
+    code, output, errors = cli(
+        *(
+            "bench",
+            bundle,
+            "--sizes=small",
+            "--runs=3",
+            "--threads=1,2",
+            "--layers",
+            "--no-memory",
+            "--cool=0.01",
+        )
+    )
+    assert (code, errors) == (0, "")
+    lines = output.splitlines()
+    assert [line.split(", ")[1] for line in lines if line.startswith("MindSpore Lite")] == [
+        "1 thread",
+        "2 threads",
+    ]
+    assert [line.split()[-2:] for line in lines if line.startswith("small  ")] == [["-", "-"]] * 2
+    first = lines.index("small, threads 1")
+    assert [line.split()[0] for line in lines[first + 1 : first + 9]] == [
+        "node",
+        "c0",
+        "c1",
+        "mean",
+        "t",
+        "f",
+        "d",
+        "all",
+    ]
+    assert "small, threads 2" in lines
+
+
+def test_bench_against_other_files(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    inn.open(bundle).resample("full").save(tmp_path / "a.ms")
+    data = Path(__file__).parents[1] / "data"
+    shutil.copy(data / "torch_residual-dynamo-18-dynamic-raw.onnx", tmp_path / "b.onnx")
+    code, output, _ = cli(
+        *("bench", bundle, "--sizes=small", "--runs=10", "--no-memory", "--json", "--weights=float16"),
+        *("--compare", tmp_path / "a.ms", "--compare", tmp_path / "b.onnx"),
+    )
+    (row,) = json.loads(output)
+    assert (code, row["weights"]) == (0, "float16")
+    assert [entry["with"].split()[0] for entry in row["compare"]] == ["MindSpore", "ONNX"]
+    for entry in row["compare"]:
+        assert entry["ratio"] == pytest.approx(entry["p50"] / entry["other_p50"])
+        assert entry["p50"] > 0
+
+
+def test_bench_draws(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    code, _, _ = cli("bench", bundle, "--runs=2", "--threads=1,2", "--plot", tmp_path / "a.png")
+    assert code == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bench_refuses_what_it_cannot_compare(
+    fails: Callable[..., str], bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.ms").write_text("no model")
+    (tmp_path / "a.onnx").write_text("no model")
+    options = ("bench", bundle, "--sizes=small", "--runs=2", "--no-memory", "--json", "--compare")
+    assert "expected a .ms or .onnx file" in fails(2, *options, tmp_path / "a.txt")
+    assert "No such file" in fails(2, *options, tmp_path / "none.ms")
+    assert "MindSpore Lite: build" in fails(1, *options, tmp_path / "a.ms")
+    assert "ONNX Runtime: " in fails(1, *options, tmp_path / "a.onnx")
+
+
+def test_resample_to_a_budget(
+    cli: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inn_runtime.device_profile.cache_folder", lambda: tmp_path / "cache")
+    path = tmp_path / "a.ms"
+    code, output, errors = cli("resample", bundle, "--max-ms=1000", "-o", path, "--explain")
+    assert (code, errors) == (0, "")
+    lines = output.splitlines()
+    assert lines[0].split() == ["size", "MFLOPs", "ms", "agreement", "%"]
+    assert [(line.split()[0], line.split()[-1]) for line in lines[1:3]] == [("0.5", "fits"), ("1", "chosen")]
+    assert lines[3].startswith(f"{path}: size 1, 611 parameters")
+    assert lines[3].endswith(" ms measured")
+    assert path.read_bytes() == bytes(inn.open(bundle).resample(1.0).to_bytes())
+    small = inn.open(bundle).resample(0.5)
+    code, output, _ = cli(
+        *("resample", bundle, f"--max-model-mb={small.model_bytes / 1e6}", "--min-agreement=0.8"),
+        *("--explain", "--json"),
+    )
+    found = json.loads(output)
+    assert (code, found["size"], found["bytes"]) == (0, 0.5, small.model_bytes)
+    assert found["measured"]["agreement"] == 0.9
+    assert [candidate["breaks"] for candidate in found["candidates"]] == [[], ["agreement"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-ms=0"], "budget: latency_ms: expected a positive number, found 0.0"),
+        (["--max-ms=nan"], "budget: latency_ms: expected a positive number, found nan"),
+        (["--max-mb=-1"], "budget: memory_mb: expected a positive number, found -1.0"),
+        (["--min-agreement=2"], "budget: agreement: expected a number in (0, 1], found 2.0"),
+        (["--min-accuracy=0.5"], "accuracy ≥ 0.5: the bundle holds no measured accuracy"),
+        (["--max-flops=10"], "the smallest size, 0.5, has flops "),
+        (["--max-ms=1e-9"], "the smallest size, 0.5, has latency_ms "),
+    ],
+)
+def test_impossible_budgets(
+    fails: Callable[..., str], bundle: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    assert message in fails(2, "resample", bundle, *options, "-o", tmp_path / "a.ms")
+    assert not (tmp_path / "a.ms").exists()
+
+
+def test_resample_to_float16(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    code, output, _ = cli(
+        "resample", bundle, "--size=1", "--weights=float16", "-o", tmp_path / "a.ms", "--json"
+    )
+    assert (code, json.loads(output)["weights"]) == (0, "float16")
+    assert (tmp_path / "a.ms").read_bytes() == bytes(
+        inn.open(bundle).resample(1, weights="float16").to_bytes()
+    )
+
+
+def test_strip(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.inn"
+    code, output, _ = cli("strip", bundle, "-o", path)
+    assert code == 0
+    assert output.startswith(f"{path}: {path.stat().st_size / 1e6:.2f} MB of ")
+    assert path.stat().st_size < bundle.stat().st_size
+    assert cli("verify", path)[0] == 0
+
+
+def test_strip_refuses_to_leave_nothing(fails: Callable[..., str], bundle: Path, tmp_path: Path) -> None:
+    line = fails(2, "strip", bundle, "--max-size=0.3", "-o", tmp_path / "b.inn")
+    assert "no size below 1 is from 0 to 0.3: the bundle has 0.5, 1" in line
+    assert not (tmp_path / "b.inn").exists()
+
+
 # Help
 
 
@@ -251,7 +389,11 @@ def test_help_lists_the_commands_and_version_prints_it(cli: Run) -> None:
         ([], "COMMAND"),
         (["fly"], "invalid choice: 'fly'"),
         (["info"], "required: MODEL.inn"),
-        (["resample", "a.inn"], "required: --size, -o/--output"),
+        (["resample", "a.inn"], "expected --size or a budget (--max-ms, "),
+        (["resample", "a.inn", "--size=1", "--max-ms=1"], "found both"),
+        (["resample", "a.inn", "--size=1"], "expected -o FILE.ms"),
+        (["resample", "a.inn", "--size=1", "--explain"], "--explain: expected a budget"),
+        (["resample", "a.inn", "--max-ms=fast"], "--max-ms: invalid float value"),
         (["bench", "a.inn", "--runs", "many"], "--runs: invalid int value: 'many'"),
         (["bench", "a.inn", "--engine", "gpu"], "invalid choice: 'gpu'"),
         (["info", "a.inn", "--fast"], "unrecognized arguments: --fast"),
@@ -265,9 +407,11 @@ def test_wrong_arguments(fails: Callable[..., str], arguments: list[str], messag
 def test_bundles_that_cannot_be_opened(
     fails: Callable[..., str], bundle: Path, images: Path, tmp_path: Path, command: str
 ) -> None:
-    more = {"resample": ["--size", "small", "-o", tmp_path / "a.ms"], "run": ["--input", images]}.get(
-        command, []
-    )
+    more = {
+        "resample": ["--size", "small", "-o", tmp_path / "a.ms"],
+        "run": ["--input", images],
+        "strip": ["-o", tmp_path / "b.inn"],
+    }.get(command, [])
     content = bundle.read_bytes()
     (tmp_path / "text").write_text("What is this? Certainly no bundle.")
     (tmp_path / "empty").write_bytes(b"")

@@ -322,3 +322,21 @@ def test_numbers_that_exceed_their_type_beyond_full_size(
     model = inn.open(tiny.write(tmp_path / "a.inn", document, values)).resample(1.5)
     with pytest.raises(inn.UsageError, match=f"exceeds {bits} bits at this size"):
         model.to_bytes()
+
+
+def test_float16_weights_are_half_as_long(tmp_path: Path) -> None:
+    bundle = inn.open(tiny.write(tmp_path / "a.inn"))
+    model, half = bundle.resample("full"), bundle.resample("full", weights="float16")
+    assert len(model.to_bytes()) - len(half.to_bytes()) == pytest.approx(2 * model.parameters, abs=16 * 6)
+    tensors = Reader.root(bytes(half.to_bytes())).children(7)
+    types = {t.text(9): t.scalar(1, "i") for t in tensors if t.scalar(0, "i") == CONSTANT}
+    assert types == {"w0": 42, "b0": 42, "w1": 42, "b1": 42, "w2": 42, "b2": 42, "order": 34}
+
+
+def test_a_weight_beyond_float16_is_named(tmp_path: Path) -> None:
+    values = {**tiny.tensors(), "weight/b0": np.full(8, 7e4, np.float32)}
+    bundle = inn.open(tiny.write(tmp_path / "a.inn", values=values))
+    with pytest.raises(inn.UsageError, match="weight 'b0' holds values beyond float16's 65,504"):
+        bundle.resample("full", weights="float16").to_bytes()
+    with pytest.raises(inn.UsageError, match="weights: expected one of float32, float16, found 'int8'"):
+        bundle.resample("full", weights="int8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -238,6 +240,144 @@ def test_live_resize_while_four_threads_call(session: inn.Session) -> None:
     assert seen == set(SIZES)
 
 
+class Counting:
+    """An engine that counts how many of its models are alive at once."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.name, self.version = engine.name, engine.version
+        self.alive = self.most = 0
+        self._lock = threading.Lock()
+
+    def build(self, content: Any, threads: int) -> Any:
+        built = self._engine.build(content, threads)
+        with self._lock:
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+        close = built.close
+
+        def counted() -> None:
+            with self._lock:
+                self.alive -= 1
+            close()
+
+        built.close = counted
+        return built
+
+
+def test_memory_never_holds_more_than_two_models(session: inn.Session) -> None:
+    engine = Counting(session._engine)
+    session._engine = engine  # type: ignore[assignment]
+    session.resize("full")  # from here on the engine knows of every model
+    assert (engine.alive, engine.most) == (1, 1)
+    barrier = threading.Barrier(4)
+
+    def resize(index: int) -> None:
+        barrier.wait()
+        for turn in range(5):
+            session.resize(("small", "full")[(index + turn) % 2])
+
+    threads = [threading.Thread(target=resize, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert engine.most == 2
+    assert engine.alive == 1
+
+
+def test_a_call_in_flight_finishes_on_the_old_size(
+    session: inn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is held up inside a call; meanwhile the new model is built, and waits its turn."""
+    inside, go_on, built = threading.Event(), threading.Event(), threading.Event()
+    model = session._open().engine_model
+    run, build = model.run, session._build
+    results: list[Any] = []
+
+    def slow(arrays: Any) -> Any:
+        inside.set()
+        assert go_on.wait(10)
+        return run(arrays)
+
+    def noted(wanted: inn.Model) -> Any:
+        new = build(wanted)
+        built.set()
+        return new
+
+    monkeypatch.setattr(model, "run", slow)
+    monkeypatch.setattr(session, "_build", noted)
+    caller = threading.Thread(target=lambda: results.append(session.run(IMAGES)))
+    caller.start()
+    assert inside.wait(10)
+    resizer = threading.Thread(target=session.resize, args=("small",))
+    resizer.start()
+    assert built.wait(10)
+    assert session.model.name == "full"
+    go_on.set()
+    caller.join()
+    resizer.join()
+    np.testing.assert_allclose(results[0], expected("full"), atol=1e-5)
+    np.testing.assert_allclose(session.run(IMAGES), expected("small"), atol=1e-5)
+
+
+def test_an_engine_that_was_killed_says_so_and_a_resize_brings_it_back(bundle: inn.Bundle) -> None:
+    with bundle.resample("full").session(engine="worker") as session:
+        os.kill(session._engine.process, signal.SIGKILL)  # type: ignore[attr-defined]
+        for _ in range(2):
+            with pytest.raises(inn.EngineError, match=r"was killed by SIGKILL \(out of memory\?\)"):
+                session.run(IMAGES)
+        session.resize("small")
+        np.testing.assert_allclose(session.run(IMAGES), expected("small"), atol=1e-5)
+
+
+# Types and copies
+
+
+def test_float16_weights_change_little_and_survive_resizing(bundle: inn.Bundle) -> None:
+    with bundle.resample("full", weights="float16").session() as session:
+        for size in ("full", "small", "full", "small"):
+            session.resize(size)
+            assert session.model.weights == "float16"
+            assert session.model_bytes == len(session.model.to_bytes())
+            scores, exact = session.run(IMAGES), expected(size)
+            assert 0 < np.abs(scores - exact).max() < 1e-3 * np.abs(exact).max()
+
+
+def test_float32_inputs_reach_the_engine_uncopied(
+    session: inn.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = session._open().engine_model
+    run = model.run
+    shared: list[bool] = []
+
+    def watched(arrays: Any) -> Any:
+        shared.append(np.shares_memory(arrays["image"], images))
+        return run(arrays)
+
+    monkeypatch.setattr(model, "run", watched)
+    one = IMAGES[:1].copy()
+    for images in (one, np.asfortranarray(one), one.astype(np.float64)):
+        np.testing.assert_allclose(session.run(images), expected("full")[:1], atol=1e-5)
+    assert shared == [True, True, False]
+
+
+# Times of nodes
+
+
+@pytest.mark.parametrize("engine", ["native", "worker"])
+def test_every_node_is_timed(bundle: inn.Bundle, engine: str) -> None:
+    with bundle.resample("full").session(engine=engine) as session:
+        for batch in (1, 3):
+            nodes = session.profile(IMAGES[:batch])
+            assert [node.name for node in nodes] == ["c0", "c1", "mean", "t", "f", "d"]
+            assert nodes[0].type == "Conv2DFusion"
+            assert all(0 <= node.milliseconds < 1000 for node in nodes)
+        np.testing.assert_allclose(session.run(IMAGES), expected("full"), atol=1e-5)
+        with pytest.raises(inn.UsageError, match="expected shape"):
+            session.profile(IMAGES[0])
+
+
 # The end
 
 
@@ -245,7 +385,13 @@ def test_closed_session_says_so(bundle: inn.Bundle) -> None:
     session = bundle.resample("full").session()
     session.close()
     session.close()
-    for call in (lambda: session.run(IMAGES), lambda: session.resize("small"), lambda: session.model):
+    for call in (
+        lambda: session.run(IMAGES),
+        lambda: session.profile(IMAGES),
+        lambda: session.resize("small"),
+        lambda: session.resize(inn.Budget(latency_ms=8)),
+        lambda: session.model,
+    ):
         with pytest.raises(inn.UsageError, match="the session is closed"):
             call()
 

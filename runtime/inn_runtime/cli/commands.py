@@ -5,55 +5,44 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..bench import BenchResult, bench, format_result, format_title
 from ..bundle import Bundle, open_bundle
 from ..errors import EngineError, UsageError
 from ..files import write_atomically
 from ..manifest import Size
-from ..model import Model
 from ..noise import noise
+from . import bench, resample, strip
+from .options import ENGINES, SIZE_HELP, command, engine_options, resampled
 from .summary import describe, format_summary
 
+__all__ = ["ENGINES", "register", "write_npz"]
+
 SELF_CHECK_TOLERANCE = 1e-3
-ENGINES = ("auto", "native", "worker", "vendor")
-_SIZE_HELP = "a preset's name or a number in (0, 1]"
 
 
 def register(subparsers: Any) -> None:
     """Add the runtime's commands to the parser."""
-    info = _command(subparsers, "info", _info, "show what a bundle holds and its measured curve")
+    info = command(subparsers, "info", _info, "show what a bundle holds and its measured curve")
     info.add_argument("--json", action="store_true", help="print as JSON")
     info.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw the curve (needs matplotlib: innlite[plot])"
     )
 
-    verify = _command(
+    verify = command(
         subparsers, "verify", _verify, "check every tensor, and the engine's outputs at every size"
     )
     verify.add_argument("--json", action="store_true", help="print as JSON")
-    _engine_options(verify)
+    engine_options(verify)
 
-    resample = _command(subparsers, "resample", _resample, "write a MindSpore Lite model (.ms) of a size")
-    resample.add_argument("--size", required=True, help=_SIZE_HELP)
-    resample.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE.ms", help="the .ms file to write"
-    )
-    resample.add_argument(
-        "--strict",
-        action="store_true",
-        help="refuse sizes at which the network has been measured to collapse",
-    )
-    resample.add_argument("--json", action="store_true", help="print a summary as JSON")
+    resample.register(subparsers)
 
-    run = _command(subparsers, "run", _run, "run the network on arrays")
-    run.add_argument("--size", default="full", help=f"{_SIZE_HELP} (default: full)")
+    run = command(subparsers, "run", _run, "run the network on arrays")
+    run.add_argument("--size", default="full", help=f"{SIZE_HELP} (default: full)")
     run.add_argument(
         "--input",
         type=Path,
@@ -72,37 +61,10 @@ def register(subparsers: Any) -> None:
         "--top", type=int, default=5, metavar="N", help="classes to print per image (default: 5)"
     )
     run.add_argument("--json", action="store_true", help="print all outputs as JSON")
-    _engine_options(run)
+    engine_options(run)
 
-    timing = _command(subparsers, "bench", _bench, "measure latency and memory at several sizes")
-    timing.add_argument(
-        "--sizes", default="", help=f"comma-separated, each {_SIZE_HELP} (default: all presets)"
-    )
-    timing.add_argument("--runs", type=int, default=100, metavar="N", help="timed runs (default: 100)")
-    timing.add_argument("--warmup", type=int, default=10, metavar="N", help="runs before (default: 10)")
-    timing.add_argument("--batch", type=int, default=1, metavar="N", help="images per run (default: 1)")
-    timing.add_argument("--json", action="store_true", help="print as JSON")
-    timing.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write the JSON to a file too")
-    _engine_options(timing)
-
-
-def _command(subparsers: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
-    description = f"{help_text[0].upper()}{help_text[1:]}."
-    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=description)
-    parser.add_argument("bundle", type=Path, metavar="MODEL.inn", help="the bundle")
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="engine threads (default: 1)")
-    parser.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="auto",
-        help="MindSpore Lite in this process (native), in one of its own (worker), or through the vendor's "
-        "Python package (default: auto, the first of these that can work)",
-    )
+    bench.register(subparsers)
+    strip.register(subparsers)
 
 
 # ---------------------------------------------------------------------- info
@@ -162,52 +124,12 @@ def _self_check(bundle: Bundle, size: Size, options: argparse.Namespace) -> Iter
         yield name, difference
 
 
-# ---------------------------------------------------------------------- resample
-def _resample(options: argparse.Namespace) -> None:
-    bundle = open_bundle(options.bundle)
-    model = _model(bundle, options.size, options.strict)
-    written = model.save(options.output)
-    summary = {
-        "output": str(options.output),
-        "size": model.size,
-        "name": model.name,
-        "bytes": written,
-        "parameters": model.parameters,
-        "macs": model.macs,
-        "widths": dict(zip((g.name for g in bundle.manifest.groups), model.plan.widths)),
-    }
-    if options.json:
-        print(json.dumps(summary, indent=1))
-    else:
-        print(
-            f"{options.output}: size {model.size:g}, {model.parameters:,} parameters, "
-            f"{2 * model.macs / 1e6:.2f} MFLOPs, {written / 1e6:.2f} MB"
-        )
-
-
-def _model(bundle: Bundle, size: str, strict: bool = False) -> Model:
-    """The network at a size; says so where that is not the size asked for, or not a good one."""
-    model = bundle.resample(size.strip())
-    if model.size < model.plan.requested:
-        print(
-            f"size {model.plan.requested:g} is not calibrated; using {model.size:g}, the next below",
-            file=sys.stderr,
-        )
-    if not model.is_safe:
-        safe = bundle.manifest.curve["safe_from"]
-        text = f"size {model.size:g}: the network was measured to collapse below size {safe:g} (inn info)"
-        if strict:
-            raise UsageError(text)
-        print(f"warning: {text}", file=sys.stderr)
-    return model
-
-
 # ---------------------------------------------------------------------- run
 def _run(options: argparse.Namespace) -> None:
     if options.top < 1:
         raise UsageError(f"--top: expected at least 1, found {options.top}")
     bundle = open_bundle(options.bundle)
-    model = _model(bundle, options.size)
+    model = resampled(bundle, options.size)
     inputs = _read_arrays(options.input)
     with model.session(threads=options.threads, engine=options.engine) as session:
         outputs = session.run(inputs)
@@ -250,33 +172,3 @@ def _print_output(name: str, array: Any, top: int, labels: tuple[str, ...]) -> N
         best = np.argsort(-scores, kind="stable")[:top]
         text = "  ".join(f"{labels[c] if c < len(labels) else c} {scores[c]:.4g}" for c in best)
         print(f"{name}[{index}]: {text}")
-
-
-# ---------------------------------------------------------------------- bench
-def _bench(options: argparse.Namespace) -> None:
-    bundle = open_bundle(options.bundle)
-    named = options.sizes.split(",") if options.sizes else list(bundle.manifest.presets)
-    if not named:
-        raise UsageError(f"{options.bundle}: the bundle has no presets; give --sizes")
-    models = {model.size: model for model in (_model(bundle, size) for size in named)}
-    results: list[BenchResult] = []
-    for size in sorted(models):
-        result = bench(
-            bundle,
-            size,
-            threads=options.threads,
-            batch=options.batch,
-            warmup=options.warmup,
-            runs=options.runs,
-            engine=options.engine,
-        )
-        if not options.json:
-            if not results:
-                print(format_title(bundle.manifest.name, result))
-            print(format_result(result), flush=True)
-        results.append(result)
-    document = json.dumps([result.to_json() for result in results], indent=1)
-    if options.json:
-        print(document)
-    if options.output:
-        write_atomically(options.output, (document + "\n").encode())

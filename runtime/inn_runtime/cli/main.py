@@ -20,8 +20,9 @@ EXAMPLES = """\
 examples:
   inn info model.inn
   inn resample model.inn --size small -o small.ms
+  inn resample model.inn --max-ms 8 -o model.ms
   inn run model.inn --size 0.5 --input images.npy
-  inn bench model.inn --threads 2
+  inn bench model.inn --threads 1,2
 
 exit codes: 0 done, 1 failed at run time (engine, disk), 2 wrong arguments or files"""
 

@@ -10,9 +10,17 @@ import sys
 from typing import cast
 
 from ..errors import UsageError
-from .interface import Engine, EngineModel, TensorSpec
+from .interface import Engine, EngineModel, NodeTime, TensorSpec
 
-__all__ = ["Engine", "EngineModel", "TensorSpec", "load_engine"]
+__all__ = [
+    "Engine",
+    "EngineModel",
+    "NodeTime",
+    "TensorSpec",
+    "engine_version",
+    "load_engine",
+    "resolve_engine",
+]
 
 _ENGINES = {"native": "NativeEngine", "worker": "WorkerEngine", "vendor": "VendorEngine"}
 """Names of the engines, which are their modules', and their classes."""
@@ -32,9 +40,24 @@ def load_engine(name: str = "auto") -> Engine:
     UsageError : there is no engine of this name
     EngineError : the engine cannot be loaded
     """
+    name = resolve_engine(name)
+    module = importlib.import_module(f".{name}", __package__)
+    return cast(Engine, getattr(module, _ENGINES[name])())
+
+
+def resolve_engine(name: str) -> str:
+    """The engine's own name, where ``name`` may be ``auto``. UsageError where there is none of this name."""
     if name == "auto":
         name = "worker" if "mindspore" in sys.modules else "native"
     if name not in _ENGINES:
         raise UsageError(f"engine: expected one of auto, {', '.join(_ENGINES)}, found {name!r}")
-    module = importlib.import_module(f".{name}", __package__)
-    return cast(Engine, getattr(module, _ENGINES[name])())
+    return name
+
+
+def engine_version(name: str = "auto") -> str:
+    """Version of MindSpore Lite that `load_engine` would use, without loading it where that can be."""
+    from .library import find_local_library
+
+    name = resolve_engine(name)
+    library = find_local_library() if name != "vendor" else None
+    return library.version if library is not None else load_engine(name).version

@@ -22,6 +22,15 @@ class TensorSpec:
     dtype: np.dtype[np.generic]
 
 
+@dataclass(frozen=True)
+class NodeTime:
+    """How long one node of a model took, in milliseconds."""
+
+    name: str
+    type: str
+    milliseconds: float
+
+
 class EngineModel(Protocol):
     """A model that the engine has built. Calls are serialised by a lock; use one per thread for more."""
 
@@ -49,6 +58,11 @@ class EngineModel(Protocol):
         UsageError : an input is missing, unknown, or of the wrong shape or dtype; or the model is closed
         EngineError : the engine failed
         """
+        ...
+
+    def profile(self, inputs: Mapping[str, Array]) -> list[NodeTime]:
+        """Run once and time every node, in order of execution. Same errors as `run`; also EngineError where
+        the engine cannot time nodes."""
         ...
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

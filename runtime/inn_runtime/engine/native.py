@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import EngineError, UsageError
 from . import build
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
-from .interface import Array, Buffer, TensorSpec
+from .interface import Array, Buffer, NodeTime, TensorSpec
 from .library import Library, find_library
 
 _ABI = 1  # INN_ENGINE_ABI of the header that the structure and the signatures below follow
@@ -37,6 +37,10 @@ _DTYPES = {
     43: np.dtype(np.float32),
     44: np.dtype(np.float64),
 }
+
+
+_Report = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double)
+"""``inn_node_report``"""
 
 
 class _Tensor(ctypes.Structure):
@@ -66,6 +70,7 @@ class _Interface:
             "inn_model_data": (ctypes.c_void_p, (model, side, size, ctypes.POINTER(size))),
             "inn_model_resize": (ctypes.c_int32, (model, ctypes.POINTER(ctypes.c_int64))),
             "inn_model_run": (ctypes.c_int32, (model,)),
+            "inn_model_profile": (ctypes.c_int32, (model, _Report, ctypes.c_void_p)),
         }
         for name, (result, arguments) in signatures.items():
             function = getattr(interface, name)
@@ -208,9 +213,7 @@ class NativeModel:
         interface = self._interface
         with self._lock:
             handle = self._open()
-            arrays = check_inputs(self._inputs, inputs)
-            for index, (spec, array) in enumerate(zip(self._inputs, arrays)):
-                np.copyto(interface.view(handle, _INPUTS, index, spec), array)
+            self._fill(handle, inputs)
             if interface.c.inn_model_run(handle) != 0:
                 raise interface.error()
             self._outputs = interface.specs(handle, _OUTPUTS)
@@ -218,6 +221,25 @@ class NativeModel:
                 spec.name: interface.view(handle, _OUTPUTS, index, spec).copy()
                 for index, spec in enumerate(self._outputs)
             }
+
+    def profile(self, inputs: Mapping[str, Array]) -> list[NodeTime]:
+        times: list[NodeTime] = []
+
+        def report(user: int | None, name: bytes, kind: bytes, milliseconds: float) -> None:
+            times.append(NodeTime(name.decode(errors="replace"), kind.decode(errors="replace"), milliseconds))
+
+        with self._lock:
+            handle = self._open()
+            self._fill(handle, inputs)
+            if self._interface.c.inn_model_profile(handle, _Report(report), None) != 0:
+                raise self._interface.error()
+            self._outputs = self._interface.specs(handle, _OUTPUTS)
+        return times
+
+    def _fill(self, handle: int, inputs: Mapping[str, Array]) -> None:
+        """Copy the inputs, of whatever strides, to where the engine reads them."""
+        for index, (spec, array) in enumerate(zip(self._inputs, check_inputs(self._inputs, inputs))):
+            np.copyto(self._interface.view(handle, _INPUTS, index, spec), array)
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         interface = self._interface

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import EngineError, UsageError
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
-from .interface import Array, Buffer, TensorSpec
+from .interface import Array, Buffer, NodeTime, TensorSpec
 
 
 class VendorEngine:
@@ -91,6 +91,9 @@ class VendorModel:
             return {
                 spec.name: tensor.get_data_to_numpy().copy() for spec, tensor in zip(self._outputs, outputs)
             }
+
+    def profile(self, inputs: Mapping[str, Array]) -> list[NodeTime]:
+        raise EngineError("the vendor's package times no nodes: use the engine 'native' or 'worker'")
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         with self._lock:

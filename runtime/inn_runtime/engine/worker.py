@@ -23,7 +23,7 @@ from .. import errors
 from ..errors import EngineError, UsageError
 from .channel import Channel, Header
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
-from .interface import Array, Buffer, TensorSpec
+from .interface import Array, Buffer, NodeTime, TensorSpec
 
 _BOOTSTRAP = """\
 import json, sys
@@ -51,6 +51,11 @@ class WorkerEngine:
     @property
     def version(self) -> str:
         return self._worker.version
+
+    @property
+    def process(self) -> int:
+        """The worker's process id."""
+        return self._worker.process
 
     def build(self, model: Buffer, threads: int = 1) -> WorkerModel:
         threads = check_threads(threads)
@@ -87,6 +92,14 @@ class WorkerModel:
             header, outputs = self._worker.call({"operation": "run", "model": self._number}, arrays)
             self._update(header)
             return {spec.name: output for spec, output in zip(self._outputs, outputs)}
+
+    def profile(self, inputs: Mapping[str, Array]) -> list[NodeTime]:
+        with self._lock:
+            self._check_open()
+            arrays = check_inputs(self._inputs, inputs)
+            header, _ = self._worker.call({"operation": "profile", "model": self._number}, arrays)
+            self._update(header)
+            return [NodeTime(*entry) for entry in header["times"]]
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         with self._lock:
@@ -135,6 +148,10 @@ class _Worker:
         with self._lock:
             free = [self.to_free.popleft() for _ in range(len(self.to_free))]
             return self._exchange({**header, "free": free}, arrays)
+
+    @property
+    def process(self) -> int:
+        return self._process.pid
 
     def ended(self) -> bool:
         return self._process.poll() is not None
@@ -190,6 +207,8 @@ def _death(process: subprocess.Popen[bytes]) -> str:
     code = _reap(process)
     names = {-number.value: number.name for number in signal.Signals}
     reason = f"was killed by {names.get(code, -code)}" if code < 0 else f"ended with code {code}"
+    if code == -signal.SIGKILL:
+        reason += " (out of memory?); a resize starts another one"
     return f"the MindSpore Lite worker (process {process.pid}) {reason}"
 
 

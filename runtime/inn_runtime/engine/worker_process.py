@@ -7,6 +7,7 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable
+from dataclasses import astuple
 
 from ..errors import InnError
 from .channel import Channel, Header
@@ -23,6 +24,7 @@ class _Server:
         self._operations: dict[str, Callable[[Header, list[Array]], Reply]] = {
             "build": self._build,
             "run": self._run,
+            "profile": self._profile,
             "resize": self._resize,
             "free": lambda header, arrays: ({}, []),
         }
@@ -46,6 +48,11 @@ class _Server:
         model = self._models[header["model"]]
         outputs = model.run({spec.name: array for spec, array in zip(model.inputs, arrays)})
         return _describe(model), [outputs[spec.name] for spec in model.outputs]
+
+    def _profile(self, header: Header, arrays: list[Array]) -> Reply:
+        model = self._models[header["model"]]
+        times = model.profile({spec.name: array for spec, array in zip(model.inputs, arrays)})
+        return {**_describe(model), "times": [astuple(time) for time in times]}, []
 
     def _resize(self, header: Header, arrays: list[Array]) -> Reply:
         model = self._models[header["model"]]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..bench import device_name
 from ..bundle import Bundle
+from ..device import device_name
 from ..errors import EngineError, UsageError
 from ..noise import noise
 from ..plan import make_plan

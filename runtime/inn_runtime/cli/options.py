@@ -1,0 +1,63 @@
+"""What several commands have in common: arguments, and a bundle's network at the size that they name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..bundle import Bundle
+from ..errors import UsageError
+from ..model import Model
+from ..ms_model import WEIGHT_TYPES
+
+ENGINES = ("auto", "native", "worker", "vendor")
+SIZE_HELP = "a preset's name or a number in (0, 1]"
+
+
+def command(subparsers: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+    description = f"{help_text[0].upper()}{help_text[1:]}."
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=description)
+    parser.add_argument("bundle", type=Path, metavar="MODEL.inn", help="the bundle")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def engine_options(parser: argparse.ArgumentParser, threads: bool = True) -> None:
+    if threads:
+        parser.add_argument("--threads", type=int, default=1, metavar="N", help="engine threads (default: 1)")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="MindSpore Lite in this process (native), in one of its own (worker), or through the vendor's "
+        "Python package (default: auto, the first of these that can work)",
+    )
+
+
+def weights_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        choices=WEIGHT_TYPES,
+        default="float32",
+        help="type of the weights in the .ms model (default: float32; float16 halves the file, the engine "
+        "computes in float32 either way)",
+    )
+
+
+def resampled(bundle: Bundle, size: str, strict: bool = False, weights: str = "float32") -> Model:
+    """The network at a size; says so where that is not the size asked for, or not a good one."""
+    model = bundle.resample(size.strip(), weights=weights)
+    if model.size < model.plan.requested:
+        print(
+            f"size {model.plan.requested:g} is not calibrated; using {model.size:g}, the next below",
+            file=sys.stderr,
+        )
+    if not model.is_safe:
+        safe = bundle.manifest.curve["safe_from"]
+        text = f"size {model.size:g}: the network was measured to collapse below size {safe:g} (inn info)"
+        if strict:
+            raise UsageError(text)
+        print(f"warning: {text}", file=sys.stderr)
+    return model
