@@ -15,7 +15,7 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inn_runtime import device_profile, solver
 from inn_runtime.device_profile import DeviceProfile, monotone
@@ -125,6 +125,7 @@ def test_unmeasured_quality(tmp_path: Path, bundle: inn.Bundle) -> None:
         calibrated.resample(inn.Budget(agreement=0.95))
 
 
+@settings(deadline=None)
 @given(
     bounds=st.lists(st.floats(0.5, 40), min_size=1, max_size=4),
     steps=st.lists(st.floats(0, 9), min_size=32, max_size=32),
@@ -278,6 +279,7 @@ def test_the_profile_lies_in_the_users_cache(bundle: inn.Bundle, monkeypatch: py
     assert DeviceProfile(bundle, remeasure=True).path.parent == Path("/elsewhere/innlite/profiles")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30))
 def test_monotone_fit(values: list[float]) -> None:
     fit = monotone(np.array(values))
