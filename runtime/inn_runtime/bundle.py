@@ -37,7 +37,7 @@ SOURCE_KEY = "source.onnx"
 MAX_HEADER = 16 << 20
 MAX_ELEMENTS = 1 << 29
 """Of a stored tensor: what a `.ms` file can hold."""
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 20
 """How much of a tensor is read at a time, in float32: it bounds the memory that resampling takes."""
 
 THREADED_VALUES = 1 << 18

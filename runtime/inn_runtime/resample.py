@@ -65,7 +65,7 @@ def _calibrated(axis: Axis, at: At, table: Array) -> Array:
 def resize(array: Array, dims: Sequence[Dimension], discretisation: Discretisation) -> Array:
     """A weight at a size; ``dims`` gives the structure of each of its dimensions."""
     resized = _apply(array, dims, _operations(dims, discretisation), discretisation)
-    return np.asarray(resized, np.float32, order="C")  # np.ascontiguousarray would give a scalar a dimension
+    return np.asarray(_widened(resized), order="C")  # np.ascontiguousarray would give a scalar a dimension
 
 
 def rows_needed(dims: Sequence[Dimension], discretisation: Discretisation) -> int | None:
@@ -132,6 +132,11 @@ def _apply(
     return array
 
 
+def _widened(array: Array) -> Array:
+    """Stored float16 as what products are computed in."""
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
 def _resize_segment(array: Array, axis: int, segment: Segment, operation: Operation) -> Array:
     if operation is None:
         return array
@@ -152,7 +157,7 @@ def _interpolate(array: Array, axis: int, taps: Taps, segment: Segment) -> Array
     before, after = array.shape[:axis], array.shape[axis + 1 :]
     lead = int(np.prod(before, dtype=np.int64)) * segment.outer
     rest = segment.inner * int(np.prod(after, dtype=np.int64))
-    stacked = array.reshape(lead, -1, rest).astype(np.float32, copy=False)
+    stacked = _widened(array).reshape(lead, -1, rest)
     points, factors = taps
     width = points.shape[1]
     result = np.zeros((lead, width, rest), np.float32)
@@ -163,7 +168,7 @@ def _interpolate(array: Array, axis: int, taps: Taps, segment: Segment) -> Array
 
 def _multiply(array: Array, axis: int, matrix: Array, segment: Segment) -> Array:
     """Multiply one dimension, seen as (outer, N, inner), by ``matrix`` (N, n) on its N."""
-    array = array.astype(np.float32, copy=False)
+    array = _widened(array)
     before, after = array.shape[:axis], array.shape[axis + 1 :]
     size, width = matrix.shape
     if segment.outer == segment.inner == 1 and not after:

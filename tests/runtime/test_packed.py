@@ -226,4 +226,4 @@ def test_memory_of_unpacking_is_bounded(tmp_path: Path, bits: int) -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert total == 4 * math.prod(shape)
-        assert peak < 2e6, f"{peak / 1e6:.1f} MB for {total / 1e6:.1f} MB"
+        assert peak < 4e6, f"{peak / 1e6:.1f} MB for {total / 1e6:.1f} MB"
