@@ -244,7 +244,7 @@ def test_any_byte_changed(device: Run, tmp_path: Path, position: int, value: int
         ["info", "none.inn"], ["info", "."], ["info", "/dev/null"], ["info", "a\n\x1b[31m.inn"],
         *(["resample", "a.inn", "--size", s, "-o", "b"] for s in ("0.3", "2", "a\u200b", "", "nan", "0x1")),
         *(["resample", "a.inn", "--size", "small", "-o", o] for o in ("none/b.ms", "a.inn/b.ms", ".")),
-        ["resample", "a.inn", "--size", "small"], ["resample"], ["info", "a.inn", "--nothing"],
+        ["resample", "a.inn", "--size", "small"], ["info"], ["info", "a.inn", "--nothing"],
         ["run", "a.inn", "--input", "x.npy", "--top", "0"], ["run", "a.inn", "--input", "none.npy"],
         ["run", "a.inn", "--input", "x.npy", "--top", "x"], ["run", "a.inn", "--input"],
         ["bench", "a.inn", "--sizes", "small,huge"], ["bench", "a.inn", "--threads", "1.5"],

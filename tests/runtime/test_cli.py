@@ -391,7 +391,7 @@ def test_help_lists_the_commands_and_version_prints_it(cli: Run) -> None:
         (["info"], "required: MODEL.inn"),
         (["resample", "a.inn"], "expected --size or a budget (--max-ms, "),
         (["resample", "a.inn", "--size=1", "--max-ms=1"], "found both"),
-        (["resample", "a.inn", "--size=1"], "expected -o FILE.ms"),
+        (["resample", "a.inn", "--size=1"], "required: -o/--output"),
         (["resample", "a.inn", "--size=1", "--explain"], "--explain: expected a budget"),
         (["resample", "a.inn", "--max-ms=fast"], "--max-ms: invalid float value"),
         (["bench", "a.inn", "--runs", "many"], "--runs: invalid int value: 'many'"),

@@ -49,6 +49,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--threads",
+        type=_thread_counts,
         default="1",
         metavar="N[,N]",
         help="engine threads; several for a sweep: 1,2,4 (default: 1)",
@@ -63,7 +64,6 @@ def _bench(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.bundle}: the bundle has no presets; give --sizes")
     if not 0 <= options.cool < 1e6:
         raise UsageError(f"--cool: expected seconds, found {options.cool:g}")
-    threads = _thread_counts(options.threads)
     if options.plot:
         from .plot import new_figure, plot_bench
 
@@ -73,7 +73,7 @@ def _bench(options: argparse.Namespace) -> None:
     }
     rows: list[dict[str, Any]] = []
     results: list[BenchResult] = []
-    for count in threads:
+    for count in options.threads:
         for index, size in enumerate(sorted(models)):
             time.sleep(options.cool)
             result = bench(
@@ -113,7 +113,7 @@ def _thread_counts(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(f"--threads: expected numbers like 1 or 1,2,4, found {text!r}") from None
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
 
 
 def _compare(model: Model, path: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _resample(options: argparse.Namespace) -> None:
     if options.explain and not bounds:
         raise UsageError("--explain: expected a budget, found --size")
     if options.output is None and not options.explain:
-        raise UsageError("expected -o FILE.ms")
+        raise UsageError("the following arguments are required: -o/--output")
     bundle = open_bundle(options.bundle)
     choice = None
     if bounds:
