@@ -84,7 +84,7 @@ images = np.random.default_rng(0).standard_normal((16, 3, 224, 224), dtype=np.fl
 source, calibrated, any_size = sys.argv[1:]
 sizes = (0.25, 0.5, 0.75, 1.0)
 inn_exporter.export(source, any_size, images, quadrature="none", sizes=sizes, images=16, align=8)
-inn_exporter.export(source, calibrated, images, effort="fast", sizes=sizes, images=16, align=8)
+inn_exporter.export(source, calibrated, images, sizes=sizes, images=16, align=8)
 """
 
 
@@ -100,7 +100,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     preprocessing = {"size": [224, 224], "scale": 1, "mean": [127] * 3, "std": [128] * 3, "layout": "NCHW"}
     command = [sys.executable, "-m", "inn_runtime.cli", "export", str(SOURCES["efficientnet-lite0"])]
     command += ["--calibrate", str(arguments.photos), "--images", "24", "--sizes", "0.5,0.75,1.0"]
-    command += ["--effort", "fast", "--align", "8", "--preprocess", json.dumps(preprocessing)]
+    command += ["--align", "8", "--preprocess", json.dumps(preprocessing)]
     subprocess.run([*command, "-o", str(NETWORKS["efficientnet-lite0"])], check=True)
 
 
