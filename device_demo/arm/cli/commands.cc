@@ -303,6 +303,7 @@ ordered_json ToJson(const BenchResult &result) {
   const BenchOptions &options = result.options;
   ordered_json document = {{"name", result.name},
                            {"size", result.size},
+                           {"weights", "float32"},
                            {"device", result.device},
                            {"engine", "native"},
                            {"engine_version", result.engine_version},
@@ -323,7 +324,11 @@ ordered_json ToJson(const BenchResult &result) {
                            {"p95", result.p95},
                            {"max", result.max},
                            {"std", result.std},
-                           {"peak_memory", result.peak_memory}};
+                           {"engine_memory", nullptr},
+                           {"model_memory", nullptr},
+                           {"peak_memory", result.peak_memory},
+                           {"nodes", ordered_json::array()},
+                           {"compare", ordered_json::array()}};
   if (result.warmup_mean) document["warmup_mean"] = *result.warmup_mean;
   return document;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -74,10 +75,10 @@ def _serve(options: argparse.Namespace) -> None:
             timeout_keep_alive=10,
             timeout_graceful_shutdown=2,
         )
-        try:
+        # uvicorn shuts down at Ctrl-C and passes it on, unless this process was started to ignore it.
+        with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:  # uvicorn has shut down and passes it on
-            print("ended", flush=True)
+        print("ended", flush=True)
 
 
 def _preprocess(text: str | None) -> dict[str, Any] | None:
