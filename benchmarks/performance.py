@@ -25,7 +25,7 @@ import numpy as np
 from inn_exporter.onnx_writer import export_onnx
 from inn_runtime.cli.table import format_table
 from inn_runtime.device_profile import measure_latency
-from inn_runtime.engine import load_engine
+from inn_runtime.engine import Engine, load_engine
 from inn_runtime.memory import measure_memory
 from inn_runtime.model_cache import ModelCache
 from inn_runtime.noise import noise
@@ -145,7 +145,7 @@ def inn_strip(bundle: inn.Bundle) -> bytes:
     return strip(bundle)
 
 
-def _cost_of(name: str, path: Path, size: float, engine: object, rounds: int) -> dict[str, float]:
+def _cost_of(name: str, path: Path, size: float, engine: Engine, rounds: int) -> dict[str, float]:
     bundle = inn.open(path)
     model = bundle.resample(size)
     first = milliseconds(model.to_bytes)  # digests are checked at the first use
@@ -158,7 +158,7 @@ def _cost_of(name: str, path: Path, size: float, engine: object, rounds: int) ->
     steps = {
         "resample_ms": lambda: bundle.resample(size).to_bytes(),
         "copy_ms": lambda: source.copy(),
-        "build_ms": lambda: engine.build(content, 1).close(),  # type: ignore[attr-defined]
+        "build_ms": lambda: engine.build(content, 1).close(),
         "cached_ms": cached.to_bytes,
     }
     times: dict[str, list[float]] = {step: [] for step in steps}

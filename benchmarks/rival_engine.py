@@ -26,7 +26,7 @@ def innlite(model: str, x: np.ndarray, threads: int) -> Run:
 
     path, _, size = model.rpartition("@")
     session = inn.open(path).resample(size).session(threads=threads)
-    return lambda: session.run(x)  # type: ignore[return-value]
+    return lambda: np.asarray(session.run(x))
 
 
 def onnxruntime(model: str, x: np.ndarray, threads: int) -> Run:

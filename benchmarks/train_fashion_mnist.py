@@ -15,8 +15,10 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 # oneDNN's AVX-512 path falls back to its reference convolution in this wheel: 30 times slower.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
@@ -55,31 +57,25 @@ def accuracy(network: nn.Cell, images: np.ndarray, labels: np.ndarray, batch: in
     return right / len(images)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/models/fashion-resnet20.onnx"))
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--peak-rate", type=float, default=0.15)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+def train(
+    network: nn.Cell,
+    make_optimizer: Callable[[int], nn.Optimizer],
+    criterion: Callable[[ms.Tensor, ms.Tensor], ms.Tensor],
+    epochs: int,
+    batch: int,
+    random: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """Train on all images, half of them mirrored; a row of the log for each epoch.
 
-    ms.set_seed(arguments.seed)
-    random = np.random.default_rng(arguments.seed)
+    Parameters
+    ----------
+    make_optimizer : the number of steps → what takes them
+    """
     images, labels = fashion_mnist.load("train")
     test_images, test_labels = fashion_mnist.load("test")
-    steps_per_epoch = len(images) // arguments.batch
-
-    network = ResNet20(classes=len(fashion_mnist.CLASSES))
+    steps = len(images) // batch
     network.set_train()
-    optimizer = nn.SGD(
-        network.trainable_params(),
-        one_cycle(arguments.peak_rate, arguments.epochs * steps_per_epoch),
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=5e-4,
-    )
-    criterion = nn.CrossEntropyLoss()
+    optimizer = make_optimizer(epochs * steps)
 
     def loss(x: ms.Tensor, y: ms.Tensor) -> ms.Tensor:
         return criterion(network(x), y)
@@ -94,34 +90,36 @@ def main() -> None:
 
     rows = []
     start = time.perf_counter()
-    for epoch in range(1, arguments.epochs + 1):
+    for epoch in range(1, epochs + 1):
         order = random.permutation(len(images))
         total = 0.0
-        for index in range(steps_per_epoch):
-            batch = order[index * arguments.batch : (index + 1) * arguments.batch]
-            x = np.ascontiguousarray(flipped(images[batch], random))
-            total += float(step(ms.Tensor(x), ms.Tensor(labels[batch].astype(np.int32))).asnumpy())
+        for index in range(steps):
+            chosen = order[index * batch : (index + 1) * batch]
+            x = np.ascontiguousarray(flipped(images[chosen], random))
+            total += float(step(ms.Tensor(x), ms.Tensor(labels[chosen].astype(np.int32))).asnumpy())
             if index % 50 == 49:
-                print(
-                    f"epoch {epoch} step {index + 1}/{steps_per_epoch} loss {total / (index + 1):.4f}",
-                    flush=True,
-                )
+                print(f"epoch {epoch} step {index + 1}/{steps} loss {total / (index + 1):.4f}", flush=True)
         row = {
             "epoch": epoch,
-            "train_loss": round(total / steps_per_epoch, 4),
+            "train_loss": round(total / steps, 4),
             "test_accuracy": accuracy(network, test_images, test_labels),
             "minutes": round((time.perf_counter() - start) / 60, 1),
         }
         rows.append(row)
         print(row, flush=True)
+    return rows
 
+
+def write(network: nn.Cell, output: Path, rows: list[dict[str, Any]], seed: int) -> None:
+    """The trained network as ONNX, and beside it the log."""
+    test_images, _ = fashion_mnist.load("test")
     network.set_train(False)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    ms.export(network, ms.Tensor(test_images[:1]), file_name=str(arguments.output), file_format="ONNX")
-    arguments.output.chmod(0o644)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    ms.export(network, ms.Tensor(test_images[:1]), file_name=str(output), file_format="ONNX")
+    output.chmod(0o644)
     log = {
         "command": " ".join(["python", *sys.argv]),
-        "seed": arguments.seed,
+        "seed": seed,
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {
@@ -132,7 +130,29 @@ def main() -> None:
         "n": len(test_images),
         "rows": rows,
     }
-    arguments.output.with_suffix(".training.json").write_text(json.dumps(log, indent=1) + "\n")
+    output.with_suffix(".training.json").write_text(json.dumps(log, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/models/fashion-resnet20.onnx"))
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--peak-rate", type=float, default=0.15)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+
+    ms.set_seed(arguments.seed)
+    random = np.random.default_rng(arguments.seed)
+
+    network = ResNet20(classes=len(fashion_mnist.CLASSES))
+
+    def make_optimizer(steps: int) -> nn.Optimizer:
+        rates = one_cycle(arguments.peak_rate, steps)
+        return nn.SGD(network.trainable_params(), rates, momentum=0.9, nesterov=True, weight_decay=5e-4)
+
+    rows = train(network, make_optimizer, nn.CrossEntropyLoss(), arguments.epochs, arguments.batch, random)
+    write(network, arguments.output, rows, arguments.seed)
 
 
 if __name__ == "__main__":

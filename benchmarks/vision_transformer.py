@@ -9,12 +9,7 @@ replaced by the mean of the tokens. Writes the network, and beside it a training
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import sys
-import time
-from datetime import date
 from pathlib import Path
 
 # oneDNN's AVX-512 path falls back to its reference convolution in this wheel: 30 times slower.
@@ -24,7 +19,7 @@ import fashion_mnist
 import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
-from train_fashion_mnist import accuracy, flipped, one_cycle
+from train_fashion_mnist import one_cycle, train, write
 
 PATCH, TOKENS = 7, 16
 
@@ -88,65 +83,16 @@ def main() -> None:
 
     ms.set_seed(arguments.seed)
     random = np.random.default_rng(arguments.seed)
-    images, labels = fashion_mnist.load("train")
-    test_images, test_labels = fashion_mnist.load("test")
-    steps = len(images) // arguments.batch
 
     network = VisionTransformer()
-    network.set_train()
-    rates = one_cycle(arguments.peak_rate, arguments.epochs * steps)
-    optimizer = nn.AdamWeightDecay(network.trainable_params(), rates, weight_decay=0.02)
+
+    def make_optimizer(steps: int) -> nn.Optimizer:
+        rates = one_cycle(arguments.peak_rate, steps)
+        return nn.AdamWeightDecay(network.trainable_params(), rates, weight_decay=0.02)
+
     criterion = nn.CrossEntropyLoss(label_smoothing=0.05)
-
-    def loss(x: ms.Tensor, y: ms.Tensor) -> ms.Tensor:
-        return criterion(network(x), y)
-
-    gradient = ms.value_and_grad(loss, None, optimizer.parameters)
-
-    @ms.jit
-    def step(x: ms.Tensor, y: ms.Tensor) -> ms.Tensor:
-        value, gradients = gradient(x, y)
-        optimizer(gradients)
-        return value
-
-    rows = []
-    start = time.perf_counter()
-    for epoch in range(1, arguments.epochs + 1):
-        order = random.permutation(len(images))
-        total = 0.0
-        for index in range(steps):
-            batch = order[index * arguments.batch : (index + 1) * arguments.batch]
-            x = np.ascontiguousarray(flipped(images[batch], random))
-            total += float(step(ms.Tensor(x), ms.Tensor(labels[batch].astype(np.int32))).asnumpy())
-            if index % 50 == 49:
-                print(f"epoch {epoch} step {index + 1}/{steps} loss {total / (index + 1):.4f}", flush=True)
-        row = {
-            "epoch": epoch,
-            "train_loss": round(total / steps, 4),
-            "test_accuracy": accuracy(network, test_images, test_labels),
-            "minutes": round((time.perf_counter() - start) / 60, 1),
-        }
-        rows.append(row)
-        print(row, flush=True)
-
-    network.set_train(False)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    ms.export(network, ms.Tensor(test_images[:1]), file_name=str(arguments.output), file_format="ONNX")
-    arguments.output.chmod(0o644)
-    log = {
-        "command": " ".join(["python", *sys.argv]),
-        "seed": arguments.seed,
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            "python": platform.python_version(),
-            "mindspore": ms.__version__,
-            "numpy": np.__version__,
-        },
-        "n": len(test_images),
-        "rows": rows,
-    }
-    arguments.output.with_suffix(".training.json").write_text(json.dumps(log, indent=1) + "\n")
+    rows = train(network, make_optimizer, criterion, arguments.epochs, arguments.batch, random)
+    write(network, arguments.output, rows, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -161,7 +161,7 @@ class Governor:
         sizes: Sequence[float | str] | None = None,
         limit: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        **options: float,
+        **options: Any,
     ) -> None:
         manifest = session.model.bundle.manifest
         self.sizes = _levels(manifest, sizes)
@@ -170,7 +170,7 @@ class Governor:
         self._clock = clock
         costs = [float(evaluate(manifest.macs, make_plan(manifest, size).widths)) for size in self.sizes]
         level = max((i for i, size in enumerate(self.sizes) if size <= session.model.size), default=0)
-        self.policy = LatencyPolicy(costs, level, target_ms, **options)  # type: ignore[arg-type]
+        self.policy = LatencyPolicy(costs, level, target_ms, **options)
         self.moves = 0
         self._lock = threading.Lock()
         self._mover: threading.Thread | None = None
