@@ -30,7 +30,7 @@ BATCH = 100
 
 def scores(bundle: inn.Bundle, size: float | str, images: np.ndarray, title: str) -> np.ndarray:
     """Logits of all images through MindSpore Lite."""
-    with bundle.resample(size).session(threads=2) as session:
+    with bundle.resample(size).session() as session:
         starts = range(0, len(images), BATCH)
         parts = [session.run(images[i : i + BATCH]) for i in track(starts, title, transient=True)]
     return np.concatenate(parts)

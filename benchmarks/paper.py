@@ -207,7 +207,8 @@ def main() -> None:
         table = measure(name, task, arguments)
         print(f"\n{name}: {task.metric} on {len(task.test)} images\n")
         sizes = [f"{size:g}" for size in SIZES_OF.get(name, SIZES)]
-        print(format_table(["method", "full", *sizes, "1.5"], table), flush=True)
+        header = ["method", "full", *sizes, "1.5"][: len(table[0])]
+        print(format_table(header, table), flush=True)
 
 
 def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[str]]:
@@ -266,11 +267,12 @@ def measure(name: str, task: Task, arguments: argparse.Namespace) -> list[list[s
                 parameters=model.parameters,
             )
             cells.append(task.shown(judged))
-        results.add(method, 1.0, "export_seconds", seconds, 1)
+        seen = arguments.seen if scratch else arguments.tuned if tuning is not None else 0
+        results.add(method, 1.0, "export_seconds", seconds, 1, seen=seen)
         table.append([method, *cells])
         print(f"{method}: {', '.join(cells)} ({seconds:.0f} s)", flush=True)
         results.write(arguments.output, keep_others=True)
-    columns = 3 + len(calibrated)
+    columns = max(map(len, table))
     return [row + [""] * (columns - len(row)) for row in table]
 
 

@@ -4,6 +4,7 @@
     python benchmarks/performance.py cost       # resampling against a copy and the engine's build, memory, …
     python benchmarks/performance.py live       # 1,000 live resizes under four calling threads
     python benchmarks/performance.py budgets    # 20 random latency budgets, each checked by measuring again
+    python benchmarks/performance.py schedules  # latency of the widths that accuracy.py's schedules chose
 
 Rows go to ``benchmarks/results/performance.json``, where each part replaces its own; ``rivals.py`` adds
 other engines. `prepare` needs EfficientNet-Lite0's ONNX (``efficientnet_lite0.py``) and a folder of photos.
@@ -17,7 +18,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import inn_runtime as inn
@@ -43,6 +45,10 @@ SOURCES = {
 }
 ANY_SIZE = Path("out/resnet18-any.inn")
 """Without calibrated data, so that every width can be had: for budgets."""
+
+SCHEDULES = ("refit", "refit, aligned", "refit, flops", "refit, flops, aligned", "refit, latency")
+"""Methods of ``accuracy.py``, which leaves their bundles in ``out``."""
+CALLS, WARM = 420, 20
 
 RESULTS = Path("benchmarks/results/performance.json")
 
@@ -292,7 +298,35 @@ def budgets(arguments: argparse.Namespace, results: Results) -> None:
     print(json.dumps(figures, indent=1))
 
 
-PARTS = {"cost": cost, "live": live, "budgets": budgets}
+# ---------------------------------------------------------------------- schedules
+def schedules(arguments: argparse.Namespace, results: Results) -> None:
+    """Every size against the full one, call by call in turn, so that a drift of the machine cancels."""
+    table = []
+    for schedule in SCHEDULES:
+        bundle = inn.open(Path(f"out/accuracy-fashion-resnet20-{schedule.replace(', ', '-')}.inn"))
+        image = noise(0, bundle.manifest.inputs[0].shape)
+        full = bundle.resample(1.0)
+        cells = []
+        for size in (s.size for s in bundle.manifest.sizes if s.size < 1.0):
+            model = bundle.resample(size)
+            with full.session(threads=1) as whole, model.session(threads=1) as session:
+                times = np.array([_in_turn((session, whole), image) for _ in range(CALLS)])
+            ratio = float(np.median(times[WARM:, 0] / times[WARM:, 1]))
+            share = model.macs / full.macs
+            results.add(
+                schedule, size, "latency_over_full", ratio, CALLS - WARM, model="fashion-resnet20", macs=share
+            )
+            cells.append(f"{100 * ratio:.1f} ({100 * share:.1f})")
+        table.append([schedule, *cells])
+    sizes = [f"{size.size:g}" for size in bundle.manifest.sizes if size.size < 1.0]
+    print(format_table(["latency (FLOPs), % of full", *sizes], table))
+
+
+def _in_turn(sessions: Sequence[inn.Session], image: np.ndarray) -> list[float]:
+    return [milliseconds(partial(session.run, image)) for session in sessions]
+
+
+PARTS = {"cost": cost, "live": live, "budgets": budgets, "schedules": schedules}
 
 
 def main() -> None:

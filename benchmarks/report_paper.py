@@ -27,15 +27,21 @@ def measured(rows: list[Row]) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """A method a line, a size a column, the full one first."""
+    """A method a line, a size a column, the full one first; what it learned from, and how long it took."""
+    costs = {row["method"]: row for row in rows if row["metric"] == "export_seconds"}
     rows = measured(rows)
     _, scale = METRICS[rows[0]["metric"]]
     sizes = sorted({row["size"] for row in rows}, key=lambda size: (size != 1, -size))
-    lines = [["method", *("full" if size == 1 else f"{size:g}" for size in sizes)]]
+    names = ("full" if size == 1 else f"{size:g}" for size in sizes)
+    lines = [["method", *names, "images seen", "minutes"]]
     lines.append(["---"] * len(lines[0]))
     for method in dict.fromkeys(row["method"] for row in rows):
         mine = {row["size"]: scale * row["value"] for row in rows if row["method"] == method}
-        lines.append([method, *(f"{mine[size]:.2f}" if size in mine else "" for size in sizes)])
+        cells = [f"{mine[size]:.2f}" if size in mine else "" for size in sizes]
+        cost = costs.get(method, {})
+        cells.append(f"{cost['seen']:,}" if cost.get("seen") else "")
+        cells.append(f"{cost['value'] / 60:.1f}" if cost else "")
+        lines.append([method, *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

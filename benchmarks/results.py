@@ -35,12 +35,13 @@ class Results:
     def write(self, path: Path, keep_others: bool = False) -> None:
         """Write all rows with what is needed to make them again.
 
-        ``keep_others`` keeps the file's rows of other networks and methods, made by commands of their own.
+        ``keep_others`` keeps the file's rows of other networks and methods, with the commands that made them.
         """
         others = []
         if keep_others and path.exists():
             mine = {(row["model"], row["method"]) for row in self.rows}
-            rows = json.loads(path.read_text())["rows"]
+            before = json.loads(path.read_text())
+            rows = [{"command": before["command"], **row} for row in before["rows"]]
             others = [row for row in rows if (row["model"], row["method"]) not in mine]
         document = {
             "command": " ".join(["python", *sys.argv]),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .budget import Budget
 from .engine import EngineModel, NodeTime, load_engine
 from .errors import UsageError
-from .manifest import Port
+from .manifest import Manifest, Port
 
 if TYPE_CHECKING:
     from .model import Model
@@ -95,7 +95,7 @@ class Session:
         arrays, batch = _check_inputs(manifest.inputs, inputs)
         with self._lock:
             built = self._open()
-            if manifest.one_image and batch > 1:
+            if batch > 1 and self._takes_one_image(manifest):
                 parts = [_image(arrays, index) for index in range(batch)]
                 found = [built.engine_model.run(part) for part in parts]
                 outputs = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -110,12 +110,17 @@ class Session:
         engine cannot time nodes."""
         manifest = self._open().model.bundle.manifest
         arrays, batch = _check_inputs(manifest.inputs, inputs)
-        if manifest.one_image:
+        if self._takes_one_image(manifest):
             arrays, batch = _image(arrays, 0), 1
         with self._lock:
             built = self._open()
             self._set_batch(built, arrays, batch)
             return built.engine_model.profile(arrays)
+
+    def _takes_one_image(self, manifest: Manifest) -> bool:
+        """Whether images go to the engine one by one: with several threads, MindSpore Lite 2.0 shares a batch
+        out between them where a convolution has few outputs, and answers garbage."""
+        return manifest.one_image or self._threads > 1
 
     def _set_batch(self, built: _Built, arrays: Mapping[str, Array], batch: int) -> None:
         if batch != built.batch:

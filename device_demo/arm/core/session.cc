@@ -78,7 +78,10 @@ std::vector<Tensor> Session::Run(const std::map<std::string, Tensor> &inputs) {
   int64_t batch = 0;
   std::vector<Tensor> tensors = EngineInputs(inputs, &batch);
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!bundle_->manifest().one_image || batch == 1) return RunBatch(std::move(tensors), batch);
+  // With several threads, MindSpore Lite 2.0 shares a batch out between them where a convolution has few outputs,
+  // and answers garbage.
+  const bool one_by_one = bundle_->manifest().one_image || threads_ > 1;
+  if (!one_by_one || batch == 1) return RunBatch(std::move(tensors), batch);
   std::vector<Tensor> joined;
   for (int64_t index = 0; index < batch; index++) {
     std::vector<Tensor> images;
