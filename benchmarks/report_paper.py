@@ -40,7 +40,8 @@ def table(rows: list[Row]) -> str:
         cells = [f"{mine[size]:.2f}" if size in mine else "" for size in sizes]
         cost = costs.get(method, {})
         cells.append(f"{cost['seen']:,}" if cost.get("seen") else "")
-        cells.append(f"{cost['value'] / 60:.1f}" if cost else "")
+        exported = cost and "scratch" not in method  # else most of the time went into training
+        cells.append(f"{cost['value'] / 60:.1f}" if exported else "")
         lines.append([method, *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
