@@ -34,8 +34,9 @@ ENGINE_BLOCK = 8
 
 JUDGED, FITTED = 64, 256
 """Images by which outputs are compared, and images to which the quadratures are fitted."""
-LEAST = 1 / 16
-"""No group becomes narrower than this share of its channels: measured alone, many groups look useless."""
+LEAST = 3.0
+"""At size s no group becomes narrower than the share s to this power of its channels, whatever that saves:
+measured alone, many groups look useless that are not when others shrink too."""
 
 _MEASURED = (1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)
 
@@ -107,9 +108,9 @@ def schedule(
     progress : called with the share of the measurements done
     """
     cost = Cost.of(objective, lowered)
+    floors = {size: [round_width(size**LEAST, full, align) for full in channels.sizes] for size in uniform}
     ladders = [
-        ladder(full, min(round_width(LEAST, full, align), smallest), align, cost.block)
-        for full, smallest in zip(channels.sizes, uniform[min(uniform)])
+        ladder(full, least, align, cost.block) for full, least in zip(channels.sizes, floors[min(uniform)])
     ]
     step = max(1, len(next(iter(images.values()))) // FITTED)
     grams = full_grams(graph, channels, {name: array[::step][:FITTED] for name, array in images.items()})
@@ -118,7 +119,7 @@ def schedule(
     measured = sensitivities(graph, channels, axes, grams, wanted, few, progress)
     losses = [loss_curve(rungs, found) for rungs, found in zip(ladders, measured)]
     budgets = {size: int(cost(np.array(widths))) for size, widths in uniform.items()}
-    return spend(ladders, losses, cost, budgets)
+    return spend(ladders, losses, cost, budgets, floors)
 
 
 def ladder(full: int, least: int, align: int, block: int = 1) -> list[int]:
@@ -161,6 +162,7 @@ def spend(
     losses: Sequence[np.ndarray],
     cost: Callable[[np.ndarray], np.ndarray],
     budgets: Mapping[float, int],
+    floors: Mapping[float, Sequence[int]],
 ) -> dict[float, list[int]]:
     """Widths for every size: least loss per cost, first down to the budget, then back into what is left.
 
@@ -169,6 +171,7 @@ def spend(
     ladders, losses : per group, its widths from full down, and what each of them loses
     cost : (…, groups) widths → (…)
     budgets : size → the most it may cost
+    floors : size → the least width of every group
     """
     longest = max(len(rungs) for rungs in ladders)
     # Beyond a ladder's end a step saves nothing and loses without limit.
@@ -188,6 +191,7 @@ def spend(
         widest = rungs.copy()
         while (over := cost(widths[groups, rungs]) - budgets[size]) > 0:
             saved, lost = trials(1)
+            lost[widths[groups, rungs + 1] < floors[size]] = np.inf
             rungs[np.argmin(lost / np.maximum(saved, 1e-9))] += 1
         while True:
             saved, lost = trials(-1)

@@ -159,16 +159,20 @@ def test_budgets_hold_and_smaller_sizes_are_nowhere_wider(data: st.DataObject) -
     full = data.draw(st.lists(st.integers(1, 40), min_size=count, max_size=count))
     steep = data.draw(st.lists(st.floats(0, 10), min_size=count, max_size=count))
     uniform = {size: np.array([round_width(size, n, align) for n in full]) for size in (0.1, 0.35, 0.8)}
-    ladders = [ladder(n, int(least), align) for n, least in zip(full, uniform[0.1])]
+    power = data.draw(st.floats(1, 3))
+    floors = {size: [round_width(size**power, n, align) for n in full] for size in uniform}
+    ladders = [ladder(n, least, align) for n, least in zip(full, floors[0.1])]
     losses = [scale * (np.array(rungs) / rungs[0] - 1.0) ** 2 for scale, rungs in zip(steep, ladders)]
 
     def cost(widths: np.ndarray) -> np.ndarray:
         """A chain of dense layers."""
         return widths[..., :-1] @ np.ones(count - 1, int) * 3 + (widths[..., 1:] * widths[..., :-1]).sum(-1)
 
-    found = spend(ladders, losses, cost, {size: int(cost(widths)) for size, widths in uniform.items()})
+    budgets = {size: int(cost(widths)) for size, widths in uniform.items()}
+    found = spend(ladders, losses, cost, budgets, floors)
     for size, widths in found.items():
         assert cost(np.array(widths)) <= cost(uniform[size])
+        assert all(width >= least for width, least in zip(widths, floors[size]))
         assert all(width in rungs for width, rungs in zip(widths, ladders))
     for smaller, larger in ((0.1, 0.35), (0.35, 0.8)):
         assert all(a <= b for a, b in zip(found[smaller], found[larger]))
@@ -177,7 +181,7 @@ def test_budgets_hold_and_smaller_sizes_are_nowhere_wider(data: st.DataObject) -
 def test_what_is_left_of_a_budget_is_spent() -> None:
     """One step of the first group overshoots by far; the second group gets what is left."""
     ladders, losses = [[32, 8], [8, 7, 6, 5, 4]], [np.array([0, 0.1]), np.array([0, 0.01, 0.02, 0.03, 0.04])]
-    found = spend(ladders, losses, lambda widths: widths.sum(-1), {0.5: 16})
+    found = spend(ladders, losses, lambda widths: widths.sum(-1), {0.5: 16}, {0.5: [1, 1]})
     assert found == {0.5: [8, 8]}
 
 
