@@ -136,14 +136,17 @@ def _tiles(photos: list[Image.Image], tile: int = 32) -> tuple[np.ndarray, np.nd
 
 
 def train(network: ms.nn.Cell, task: Task, seen: int, integral: bool, seed: int) -> None:
-    """Nesterov's momentum with one cycle of the rate; an integral network also runs at a random size."""
+    """One cycle of the rate, by Nesterov momentum or, for super-resolution, Adam; an integral network also
+    runs at a random size."""
     random = np.random.default_rng(seed)
     steps = seen // BATCH
     network.set_train()
-    rate = (0.05 if integral else 0.15) if task.metric == "accuracy" else 0.02
-    optimiser = ms.nn.SGD(
-        network.trainable_params(), one_cycle(rate, steps), momentum=0.9, nesterov=True, weight_decay=5e-4
-    )
+    parameters = network.trainable_params()
+    if task.metric == "accuracy":
+        rates = one_cycle(0.05 if integral else 0.15, steps)
+        optimiser = ms.nn.SGD(parameters, rates, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    else:
+        optimiser = ms.nn.Adam(parameters, one_cycle(2e-3, steps))
 
     def loss(x: ms.Tensor, target: ms.Tensor, size: float | None) -> ms.Tensor:
         value = task.loss(network(x), target)
