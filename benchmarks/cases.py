@@ -185,8 +185,8 @@ def document_orientation(seed: int) -> Case:
         images,
         "accuracy",
         lambda probabilities: (probabilities.argmax(1) == labels).astype(np.float64),
-        (0.25, 0.5, 0.7, 0.85, 0.95),
-        {"images": 1024, "refit_up_to": 1.0, "distill_images": 8_000},
+        (0.25, 0.35, 0.5, 0.7, 0.85),
+        {"images": 256, "refit_up_to": 1.0, "distill_images": 8_000},
     )
 
 

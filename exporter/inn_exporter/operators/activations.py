@@ -154,9 +154,6 @@ class HardSwish(Activation):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return inputs[0] * ops().relu6(inputs[0] + 3.0) / 6.0
 
-    def limits(self, node: Node) -> tuple[float, float]:
-        return -3.0, math.inf
-
     def parameters(self, node: Node) -> dict[str, Any]:
         return {"activation_type": HARD_SWISH}
 
