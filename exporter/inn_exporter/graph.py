@@ -74,10 +74,12 @@ class Graph:
 
     def scoring(self) -> Graph:
         """The network up to its class scores: a softmax over classes that ends it is left out."""
+        readers = self.consumers()
         scores = {
             node.output: node.inputs[0]
             for node in self.nodes
-            if node.op == "Softmax" and node.output in self.outputs and len(self.shapes[node.output]) == 2
+            if node.op == "Softmax" and node.output in self.outputs and node.output not in readers
+            if len(self.shapes[node.output]) == 2
         }
         nodes = [node for node in self.nodes if node.output not in scores]
         return replace(self, outputs=[scores.get(name, name) for name in self.outputs], nodes=nodes)
