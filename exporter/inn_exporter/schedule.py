@@ -220,6 +220,7 @@ def sensitivities(
     One walk over the full network: where a group begins, the rest of the network runs at each of its widths.
     ``grams`` are those of `full_grams`.
     """
+    graph = graph.scoring()
     reference = forward.run(graph, images)
     members = [_members(channels, graph, group) for group in range(len(channels.groups))]
     starts: dict[str, list[int]] = {}

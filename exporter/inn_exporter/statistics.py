@@ -121,24 +121,44 @@ class Moments:
 
     def __init__(self, graph: Graph, channels: Channels) -> None:
         self._channels = channels
-        readers = graph.consumers()
-        self._pooled = {
-            key.tensor
-            for key, _ in channels.quadratures
-            if all(node.op == "GlobalAveragePool" for node in readers[key.tensor])
-        }
+        self._pooled = set()
+        for index, nodes in _users(graph, channels).items():
+            key, _ = channels.quadratures[index]
+            if all(_through_mean(graph, node, key.tensor) for node in nodes):
+                self._pooled.add(key)
 
     def __call__(
         self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: list[int]
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """C, G and E|x|² of one quadrature.
 
-        A tensor that is only read through a global mean is judged by its means; those are few (one per
-        image), so a little of what lies behind them keeps the solution determined.
+        Where it integrates over a global mean alone, the tensor is judged by its means; those are few (one
+        per image), so a little of what lies behind them keeps the solution determined.
         """
         cross, gram, power = second_moments(full, resized, self._channels, key, widths)
-        if key.tensor not in self._pooled:
+        if key not in self._pooled:
             return cross, gram, power
         full_mean, resized_mean = (a.mean((2, 3), keepdims=True) for a in (full, resized))
         means = second_moments(full_mean, resized_mean, self._channels, key, widths)
         return means[0] + SPREAD * cross, means[1] + SPREAD * gram, means[2] + SPREAD * power
+
+
+def _users(graph: Graph, channels: Channels) -> dict[int, list[Node]]:
+    """Quadrature → the linear layers that integrate by it."""
+    found: dict[int, list[Node]] = {}
+    for node in graph.nodes:
+        if operator(node).linear:
+            segments = (s for dimension in channels.dims[node.inputs[1]] for s in dimension)
+            for index in {s.quadrature for s in segments if s.quadrature is not None}:
+                found.setdefault(index, []).append(node)
+    return found
+
+
+def _through_mean(graph: Graph, node: Node, tensor: str) -> bool:
+    """Whether a linear layer reads a tensor, or what shares its quadrature, through a global mean."""
+    producers, name = graph.producers(), node.inputs[0]
+    while name != tensor:
+        if producers[name].op == "GlobalAveragePool":
+            return True
+        name = producers[name].inputs[0]
+    return False

@@ -12,6 +12,7 @@ from inn_exporter.importers import import_onnx
 from inn_exporter.nodes import axis_for
 from inn_exporter.operators import operator
 from inn_exporter.refit import Observed, refit_step
+from inn_exporter.statistics import SPREAD, Moments, second_moments
 from inn_exporter.storage import store
 from inn_exporter.structure import Channels, analyse
 from inn_runtime.axes import Axis, round_width
@@ -188,3 +189,27 @@ def test_rescaling_restores_means_and_deviations(small: tuple[Graph, Channels, l
     full, found = (run(graph, inputs, constants)[output] for constants in (None, size.constants))
     assert found.mean(0) == pytest.approx(full.mean(0), abs=1e-4)
     assert found.std(0) == pytest.approx(full.std(0), abs=1e-4)
+
+
+def test_what_is_integrated_over_a_mean_is_judged_by_means() -> None:
+    """The squeeze of squeeze and excitation reads means; the convolution behind the product does not."""
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 8))
+    squeezed = n.relu(n.conv(n.node("GlobalAveragePool", x), 8, 4, kernel=1))
+    product = n.node("Mul", x, n.node("Sigmoid", n.conv(squeezed, 4, 8, kernel=1)))
+    n.output(n.conv(product, 8, 2), 4)
+    graph = fold(import_onnx(n.model()))
+    channels = analyse(graph)
+    moments = Moments(graph, channels)
+    by_means = {}
+    for key, group in channels.quadratures:
+        values = np.abs(images(20, channels.sizes[group], *graph.shapes[key.tensor][2:]))
+        _, gram, power = second_moments(values, values, channels, key, channels.sizes)
+        found = moments(values, values, key, channels.sizes)
+        if by_means.setdefault(key.tensor, not np.allclose(found[1], gram)):
+            means = values.mean((2, 3))
+            assert found[1] == pytest.approx(means.T @ means / 20 + SPREAD * gram, rel=1e-5)
+            assert found[0] == pytest.approx(found[1], rel=1e-5)
+            assert found[2] == pytest.approx(np.square(means).sum(1).mean() + SPREAD * power, rel=1e-5)
+    assert [tensor for tensor, judged in by_means.items() if judged] == [x]
+    assert product in by_means

@@ -18,6 +18,7 @@ from inn_exporter.structure import analyse
 from inn_runtime import UsageError
 from inn_runtime.axes import round_width
 from inn_runtime.resample import Discretisation, resize
+from networks import Network, images
 from scipy.special import log_softmax, softmax
 
 MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
@@ -90,6 +91,29 @@ def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest
 
     for found, expected in zip(distilled(1.0, 0.01).values(), distilled(0.01).values()):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_class_scores_are_learned_where_the_network_ends_in_their_softmax() -> None:
+    """What is learned is the same with a softmax at the end as without."""
+    inputs = {"x": images(64, 3, 8, 8)}
+
+    def distilled(ends_in_softmax: bool) -> dict[str, np.ndarray]:
+        n = Network()
+        x = n.relu(n.conv(n.input(3, 8, 8), 3, 12))
+        scores = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 12, 5)
+        n.output(n.node("Softmax", scores, axis=-1) if ends_in_softmax else scores)
+        graph = fold(import_onnx(n.model()))
+        channels = analyse(graph)
+        axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+        size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=True)
+        Calibration(graph, channels, axes).run([size], inputs)
+        before = {name: values.copy() for name, values in size.constants.items()}
+        distill(graph, channels, axes, {0.3: size}, Samples(inputs), seen=32 * 20, seed=0)
+        assert any(not np.array_equal(values, before[name]) for name, values in size.constants.items())
+        return size.constants
+
+    for found, expected in zip(distilled(True).values(), distilled(False).values()):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_labels_must_fit_the_network(train: np.ndarray) -> None:

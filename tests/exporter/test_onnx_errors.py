@@ -252,14 +252,6 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
         lambda n: n.node("MatMul", n.weight(1, 1), n.node("MatMul", vector(n), n.weight(6, 2))),
         "a product over the batch",
     ),
-    "transposed group": (
-        lambda n: n.conv_transpose(image(n), 6, 6, group=2),
-        "grouped transposed convolution that is not depthwise (group 2)",
-    ),
-    "transposed multiplier": (
-        lambda n: n.conv_transpose(image(n), 6, 12, group=6),
-        "grouped transposed convolution that is not depthwise",
-    ),
     "transposed depthwise dilation": (
         lambda n: n.conv_transpose(image(n), 6, 6, group=6, dilations=[1, 2]),
         "depthwise transposed convolution with dilation",

@@ -357,6 +357,8 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "without bias": lambda: transposed(bias=False),
         "linear": lambda: on_map(lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS)),
         "relu6": lambda: clipped(lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS), 0, 6),
+        "two blocks": lambda: transposed(group=2),
+        "of one channel, widened": lambda: transposed(2 * CHANNELS, group=CHANNELS, strides=[3, 1]),
         "depthwise": transposed_depthwise,
         "depthwise cropped": lambda: transposed_depthwise(kernel_shape=[4, 5], pads=[1, 2, 2, 1]),
         "depthwise relu6": lambda: clipped(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inn_exporter import forward
 from inn_exporter.folding import fold
-from inn_exporter.graph import Graph
+from inn_exporter.graph import Graph, Node
 from inn_exporter.importers import import_onnx
 from inn_exporter.lowering import Lowering
 from inn_exporter.nodes import axis_for, order_channels
@@ -60,6 +62,19 @@ def _uniform(channels: Channels, align: int) -> dict[float, list[int]]:
 
 def test_a_bundle_knows_every_objective() -> None:
     assert tuple(OBJECTIVES) == SCHEDULES
+
+
+def test_a_softmax_at_the_end_changes_no_sensitivity(
+    prepared: tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]],
+) -> None:
+    graph, channels, axes, inputs = prepared
+    (scores,) = graph.outputs
+    softmax = Node("Softmax", "softmax", (scores,), ("probabilities",), {"axis": 1})
+    shapes = {**graph.shapes, "probabilities": graph.shapes[scores]}
+    longer = replace(graph, nodes=[*graph.nodes, softmax], outputs=["probabilities"], shapes=shapes)
+    grams, widths = full_grams(graph, channels, inputs), [[n // 2] for n in channels.sizes]
+    found, expected = (sensitivities(g, channels, axes, grams, widths, inputs) for g in (longer, graph))
+    assert found == expected
 
 
 @pytest.mark.parametrize("objective", ["flops", "params", "latency"])

@@ -99,7 +99,7 @@ def tune(
             "sizes": {f"{size:g}": found.widths for size, found in sizes.items()},
         }
         kept = Checkpoint(Path(checkpoint), identity)
-    run = _Run(graph, channels, axes, sizes, samples, tuning, kept)
+    run = _Run(graph.scoring(), channels, axes, sizes, samples, tuning, kept)
     for done in run.steps():
         progress(done)
     tuned = round_constants(replace(graph, constants=run.network.constants()), storage)

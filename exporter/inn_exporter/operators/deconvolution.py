@@ -114,8 +114,8 @@ def _conv_transpose(node: OnnxNode) -> Node:
     if x[1] != weight.shape[0]:  # ONNX's shape inference does not look
         raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x}")
     group = node.integer("group", 1)
-    if group != 1 and not (group == x[1] and weight.shape[1] == 1):
-        raise node.unsupported(f"grouped transposed convolution that is not depthwise (group {group})")
+    if group != 1 and not (group == x[1] and weight.shape[1] == 1):  # MindSpore Lite 2.0 has no kernel
+        weight, group = _dense(weight, group), 1
     kernel = weight.shape[2:]
     attributes = node.transposed_window(kernel, x[2:])
     if group != 1 and set(attributes["dilations"]) != {1}:  # MindSpore Lite 2.0 has no kernel
@@ -132,3 +132,12 @@ def _conv_transpose(node: OnnxNode) -> Node:
     return node.canonical(
         "ConvTranspose", [node.input(0), *names], kernel_shape=kernel, group=group, **attributes
     )
+
+
+def _dense(weight: np.ndarray, group: int) -> np.ndarray:
+    """A grouped convolution's weight (I, O/group, kh, kw) as that of a dense one, (I, O, kh, kw)."""
+    inputs, outputs, *kernel = weight.shape
+    blocks = np.zeros((group, inputs // group, group, outputs, *kernel), weight.dtype)
+    each = np.arange(group)
+    blocks[each, :, each] = weight.reshape(group, -1, outputs, *kernel)
+    return blocks.reshape(inputs, group * outputs, *kernel)
