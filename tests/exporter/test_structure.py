@@ -161,14 +161,18 @@ def test_constants_follow_the_axes_that_they_share() -> None:
     assert groups == [[None, 0, None, None], [None] * 4, [None, 0, None, None], [None] * 4]
 
 
-def test_constant_shared_by_two_groups_ties_them() -> None:
+def test_constant_shared_by_two_groups_leaves_them_apart() -> None:
+    """tf2onnx stores equal constants once."""
     n = Network()
     shared = n.weight(6, 1, 1)
     x = n.input(3, 6, 6)
     for inputs in (3, 6):
         x = n.relu(n.node("Add", n.relu(n.conv(x, inputs, 6)), shared))
     n.output(n.conv(x, 6, 2), 4)
-    assert structure(n)[1].sizes == [6]
+    graph, channels = structure(n)
+    assert channels.sizes == [6, 6]
+    own = [node.inputs[1] for node in graph.nodes if node.op == "Add"]
+    assert [f"{name}:1" in group.members for name, group in zip(own, channels.groups)] == [True, True]
 
 
 def test_features_follow_a_flattened_map_in_runs() -> None:
