@@ -63,8 +63,8 @@ def transposed_depthwise(**attributes: Any) -> Network:
     return on_map(lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS, group=CHANNELS, **attributes))
 
 
-def padded(*pads: int, **attributes: Any) -> Network:
-    return on_map(lambda n, x: n.node("Pad", x, n.integers(*pads), **attributes))
+def padded(*pads: int, channels: int = CHANNELS, **attributes: Any) -> Network:
+    return on_map(lambda n, x: n.node("Pad", x, n.integers(*pads), **attributes), channels)
 
 
 def clipped(build: Build, low: float, high: float) -> Network:
@@ -342,6 +342,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         ),
         "asymmetric": lambda: conv(pads=[0, 1, 2, 3]),
         "1x1": lambda: conv(kernel=1),
+        "zero-padded shortcut": lambda: on_map(zero_padded_shortcut, CHANNELS + 4),
         "1x1 padded": lambda: conv(kernel=1, pads=[1, 1, 1, 1]),
         "padded beyond its window": lambda: conv(pads=[3, 4, 3, 3]),
         "larger than its image": lambda: on_map(
@@ -394,7 +395,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "before a relu": lambda: on_map(
             lambda n, x: n.relu(n.node("Pad", scaled(n, x), n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
         ),
-        "channels": lambda: on_map(zero_padded_shortcut, CHANNELS + 4),
+        "channels": lambda: padded(0, 2, 0, 0, 0, 1, 0, 0, channels=CHANNELS + 3),
         "class token": lambda: on_tokens(class_token),
         "tokens": lambda: on_tokens(lambda n, x: n.node("Pad", x, n.integers(0, 2, 0, 0, 1, 0))),
         "before a mean": lambda: on_map(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from inn_exporter.folding import fold
 from inn_exporter.graph import Graph
@@ -196,6 +197,19 @@ def test_residual_network_runs_at_every_size(quadrature: str, export_network: Ca
             session.resize(size)
             (expected,) = run_onnx(resized_onnx(session.model), {"x": x}).values()
             assert relative_error(session.run(x), expected) <= 1e-4
+
+
+def test_zero_padded_shortcut_leaves_both_streams_free() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 8, 8), 3, 6))
+    y = n.conv(n.relu(n.conv(x, 6, 5)), 5, 12)
+    x = n.relu(n.node("Add", n.node("Pad", x, n.integers(0, 2, 0, 0, 0, 4, 0, 0)), y))
+    n.output(n.conv(x, 12, 4), 4)
+    graph, channels = structure(n)
+    assert channels.sizes == [6, 5, 12]
+    (projection,) = (node for node in graph.nodes if node.name.startswith("pad"))
+    kernel = graph.constants[projection.inputs[1]][:, :, 0, 0]
+    assert np.array_equal(kernel, np.pad(np.eye(6), ((2, 4), (0, 0))))
 
 
 def test_concatenated_stretches_keep_their_own_groups_and_quadratures() -> None:
