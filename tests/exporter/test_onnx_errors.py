@@ -458,3 +458,20 @@ def test_group_normalisation_that_does_not_fit() -> None:
         "the channels of input shape (1, 6, 5, 4) in 4 groups",
         "input 1 of shape (2,), expected (6,)",
     )
+
+
+def test_batch_that_is_mixed_with_the_rest() -> None:
+    n = Network(batch=4)
+    x = n.node("Reshape", n.relu(n.input(7, 6)), n.integers(14, 12))
+    n.output(n.dense(x, 12, 3))
+    refused(
+        n.model(check=False),
+        "reshape_1: Reshape of (4, 7, 6) to (14, 12): the batch of 4 is mixed with the rest",
+        "export with a batch of 1, or an open one",
+    )
+
+
+def test_constant_of_each_image() -> None:
+    n = Network(batch=4)
+    n.output(n.node("Add", n.relu(n.input(3, 6)), n.weight(4, 3, 6)), 3)
+    refused(n.model(), "a constant that differs from image to image")

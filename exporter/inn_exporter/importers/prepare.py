@@ -22,6 +22,7 @@ from onnx import (
 )
 from onnx.reference import ReferenceEvaluator
 
+from .batch import set_batch_to_one
 from .refusals import DEFAULT_DOMAINS, hopeless_nodes, input_problems, missing_files, opset_problem, refusal
 
 _RANDOM = {
@@ -79,7 +80,7 @@ def prepare(
     while _evaluate(model, values, activations, opset):
         activations = _infer(model, values, label)
     if batch != 1:
-        _set_batch_to_one(model, values, batch)
+        set_batch_to_one(model, values, activations, opset, batch, label)
         activations = _infer(model, values, label)
     return Prepared(
         label,
@@ -254,15 +255,3 @@ def _results(
         return [np.asarray(r) for r in ReferenceEvaluator(node, opsets={"": opset}).run(None, known)]
     except Exception:  # what the evaluator cannot compute is reported as an unsupported node
         return None
-
-
-def _set_batch_to_one(model: ModelProto, values: dict[str, np.ndarray], batch: int) -> None:
-    """Give inputs batch 1, and reshapes that hold the file's batch too."""
-    for info in model.graph.input:
-        info.type.tensor_type.shape.dim[0].dim_value = 1
-    targets = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
-    for tensor in model.graph.initializer:
-        target = values[tensor.name]
-        if tensor.name in targets and target.size and target[0] == batch:
-            values[tensor.name] = np.concatenate([[1], target[1:]]).astype(np.int64)
-            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
