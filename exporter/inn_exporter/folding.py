@@ -76,11 +76,10 @@ def _folded(graph: Graph) -> Graph:
         place = layers.get(node.inputs[0]) if node.inputs else None
         operand = None if place is None else _channel_constant(graph, node, nodes[place])
         if place is None or operand is None:
-            if operator(node).linear:
-                node = _own_constants(node, constants, consumers)
-                if len(consumers.get(node.output, ())) == 1 and node.output not in graph.outputs:
-                    layers[node.output] = len(nodes)
-            nodes.append(node)
+            nodes.append(_own_constants(node, constants, consumers))
+            read_once = len(consumers.get(node.output, ())) == 1 and node.output not in graph.outputs
+            if operator(node).linear and read_once:
+                layers[node.output] = len(nodes) - 1
             continue
         layer = nodes[place]
         _, weight, bias = layer.inputs
@@ -112,7 +111,8 @@ def _channel_constant(graph: Graph, node: Node, layer: Node) -> np.ndarray | Non
 
 
 def _own_constants(node: Node, constants: dict[str, np.ndarray], consumers: dict[str, list[Node]]) -> Node:
-    """Give a layer copies of constants that it shares with others: folding and calibration change them."""
+    """Give a node copies of constants that it shares with others: folding and calibration change them, and
+    what a constant is combined with is one group."""
     inputs = list(node.inputs)
     for index, name in enumerate(inputs):
         if name in constants and len(consumers[name]) > 1:

@@ -58,6 +58,7 @@ class Lowering:
         self.one_image = False
         """Whether the engine can run the network on one image at a time only."""
         self._index: dict[tuple[str, Order], int] = {}
+        self._wide: dict[tuple[str, Order], int] = {}
         self._orders: dict[str, Order] = {}
         self._fused = _fusible_activations(graph)
 
@@ -87,17 +88,29 @@ class Lowering:
         """The tensor of a node's first input with its dimensions as in the graph, to be reshaped.
 
         MindSpore Lite 2.0 drops a transposition before a reshape where the shapes before and after it are
-        equal, though elements move. So it goes through a dimension of length 1 that changes its place.
+        equal, though elements move.
         """
         name = node.inputs[0]
-        held, plain = self._orders[name], tuple(range(len(self.shape(name))))
-        if held == plain:
-            return self.plain(name)
-        lengths = [self.length(name, axis) for axis in held[1:]]
-        widened = self.temporary(node, "widened")
-        shape = self.integers(f"{node.name}.widened.shape", [-1, *lengths, 1])
-        self.emit("Reshape", node, [self.arranged(name, held), shape], output=widened)
-        return self.transpose(node, widened, [0, len(held), *(held.index(axis) for axis in plain[1:])])
+        plain = tuple(range(len(self.shape(name))))
+        return self.plain(name) if self._orders[name] == plain else self._moved_wide(name, plain)
+
+    def _moved_wide(self, name: str, order: Order) -> int:
+        """An activation in the given order, with a dimension of length 1 after the batch: as that has changed
+        its place, the engine cannot take the transposition for another."""
+        if (name, order) not in self._wide:
+            held = self._orders[name]
+            shape: list[int | Expression] = [-1, *(self.length(name, axis) for axis in held[1:]), 1]
+            wide = self._reshaped(self._index[name, held], shape, f"{name}.widened")
+            places = [0, len(held), *(held.index(axis) for axis in order[1:])]
+            moved = self._tensor({"name": f"{name}.widened_in_order_{''.join(map(str, order))}"})
+            self._wide[name, order] = self._move(wide, places, moved)
+        return self._wide[name, order]
+
+    def _reshaped(self, tensor: int, shape: Sequence[int | Expression], name: str) -> int:
+        """Append a reshape, which writes a new tensor."""
+        output = self._tensor({"name": name})
+        self._append("Reshape", [tensor, self.integers(f"{name}.shape", shape)], output)
+        return output
 
     def order(self, name: str) -> Order:
         """In which order the engine holds an activation's dimensions."""
@@ -109,9 +122,14 @@ class Lowering:
             if name in self.graph.constants and name not in self._orders:
                 return self.weight(name, order)
             held = self._orders[name]
-            source = self._index[name, held]
-            moved = self._tensor({"name": f"{name}.in_order_{''.join(map(str, order))}"})
-            self._index[name, order] = self._move(source, [held.index(axis) for axis in order], moved)
+            places = [held.index(axis) for axis in order]
+            moved = f"{name}.in_order_{''.join(map(str, order))}"
+            if order == NHWC and places == [0, 3, 1, 2]:  # the engine would take the result for NCHW
+                shape: list[int | Expression] = [-1, *(self.length(name, axis) for axis in order[1:])]
+                self._index[name, order] = self._reshaped(self._moved_wide(name, order), shape, moved)
+            else:
+                source = self._index[name, held]
+                self._index[name, order] = self._move(source, places, self._tensor({"name": moved}))
         return self._index[name, order]
 
     def alias(self, name: str, of: str, order: Order) -> None:
@@ -146,7 +164,6 @@ class Lowering:
     ) -> int:
         """Append a node; without ``output`` it writes the tensor of the node's (fused) output, with its
         dimensions in the usual order or in ``order``."""
-        number, slots = PRIMITIVES[primitive]
         name = node.name
         if output is None:
             result = self.result(node)
@@ -155,15 +172,7 @@ class Lowering:
             self._orders[result] = order
         else:  # a step on the way
             name = self.tensors[output]["name"]
-        self.nodes.append(
-            {
-                "name": name,
-                "primitive": number,
-                "attributes": [[*slots[name], value] for name, value in attributes.items()],
-                "inputs": list(inputs),
-                "outputs": [output],
-            }
-        )
+        self._append(primitive, inputs, output, name, **attributes)
         return output
 
     def transpose(self, node: Node, tensor: int, order: Sequence[int]) -> int:
@@ -172,16 +181,23 @@ class Lowering:
 
     def _move(self, tensor: int, order: Sequence[int], output: int) -> int:
         name = self.tensors[output]["name"]
+        places = self.integers(f"{name}.order", list(order))
+        self._append("Transpose", [tensor, places], output, f"{name}.transpose")
+        return output
+
+    def _append(
+        self, primitive: str, inputs: Sequence[int], output: int, name: str = "", **attributes: Any
+    ) -> None:
+        number, slots = PRIMITIVES[primitive]
         self.nodes.append(
             {
-                "name": f"{name}.transpose",
-                "primitive": PRIMITIVES["Transpose"].number,
-                "attributes": [],
-                "inputs": [tensor, self.integers(f"{name}.order", list(order))],
+                "name": name or self.tensors[output]["name"],
+                "primitive": number,
+                "attributes": [[*slots[name], value] for name, value in attributes.items()],
+                "inputs": list(inputs),
                 "outputs": [output],
             }
         )
-        return output
 
     def temporary(self, node: Node, suffix: str) -> int:
         """A new tensor between two primitives of one node."""

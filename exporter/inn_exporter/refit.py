@@ -88,11 +88,13 @@ def refit_step(
     """
     blocks, features, samples = seen.patches.shape
     mean = seen.patches.mean(2, dtype=np.float64)
-    gram = _product(seen.patches, seen.patches) - mean[:, :, None] * mean[:, None]
+    centred = seen.patches - mean[:, :, None].astype(np.float32)  # a large mean would hide a small variance
+    gram = _product(centred, centred)
     level = ridge * np.einsum("bff->b", gram) / features
     if not level.max() > 0.0:
         return None
-    level = np.maximum(level, 1e-6 * level.max())  # of blocks that are constant
+    # Of blocks that are constant, but for the rounding of float32.
+    level = np.maximum(level, np.maximum(1e-6 * level.max(), 1e-12 * np.square(mean).mean(1)))
     factors = [scipy.linalg.cho_factor(g + v * np.eye(features)) for g, v in zip(gram, level)]
     channels = len(seen.output)
     kernel, bias = np.zeros((blocks, channels // blocks, features)), np.zeros(channels)
@@ -101,14 +103,13 @@ def refit_step(
         error = _error(total, seen.target + seen.other, limits if number else (-np.inf, np.inf))
         rows = error.reshape(blocks, -1, samples)
         middle = rows.mean(2, dtype=np.float64)
-        cross = _product(rows, seen.patches) - middle[:, :, None] * mean[:, None]
+        cross = _product(rows - middle[:, :, None].astype(np.float32), centred)
         cross -= level[:, None, None] * kernel
         step = np.stack([scipy.linalg.cho_solve(f, c.T).T for f, c in zip(factors, cross)])
-        shift = (middle - np.einsum("bcf,bf->bc", step, mean)).reshape(-1)
         kernel += step
-        bias += shift
-        change = np.matmul(step.astype(np.float32), seen.patches).reshape(channels, samples)
-        total += change + shift[:, None].astype(np.float32)
+        bias += (middle - np.einsum("bcf,bf->bc", step, mean)).reshape(-1)
+        change = np.matmul(step.astype(np.float32), centred) + middle[:, :, None].astype(np.float32)
+        total += change.reshape(channels, samples)
     left = _error(total, seen.target + seen.other, limits)
     return Refit(
         kernel.reshape(channels, features).astype(np.float32),

@@ -117,6 +117,19 @@ def test_nothing_is_refitted_where_all_patches_are_alike() -> None:
     assert refit_step(Observed(np.ones((1, 4, 6), np.float32), rows, rows, rows), (0.0, np.inf)) is None
 
 
+def test_patches_that_hardly_vary_are_refitted_by_what_they_do_vary() -> None:
+    """Squares of a large mean, in float32, hide the variance."""
+    random = np.random.default_rng(0)
+    around = random.standard_normal((2, 6, 300)).astype(np.float32)
+    patches = np.stack([1000 + 1e-4 * around[0], 1000 + 3 * around[1]])
+    kernel = random.standard_normal((2, 1, 6)).astype(np.float32)
+    target = (kernel @ (patches - 1000)).reshape(2, -1)
+    step = refit_step(Observed(patches, np.zeros_like(target), target, np.zeros_like(target)), (0.0, np.inf))
+    assert step is not None
+    assert np.abs(step.kernel).max() < 10
+    assert step.kernel[1] == pytest.approx(kernel[1, 0], abs=0.2)
+
+
 def test_the_smaller_branch_of_a_residual_sum_runs_first() -> None:
     def conv(name: str, x: str) -> Node:
         return Node("Conv", name, (x, f"w_{name}", ""), (name,), {"group": 1})

@@ -350,8 +350,8 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
     ),
     "choice from the batch": (lambda n: n.node("Gather", image(n), n.integers(0)), "a choice from the batch"),
     "repeated": (
-        lambda n: n.node("Expand", n.node("GlobalAveragePool", image(n)), n.integers(1, 6, 5, 4)),
-        "repeating, from (1, 6, 1, 1) to (1, 6, 5, 4)",
+        lambda n: n.node("Tile", image(n), n.integers(3, 1, 1, 1)),
+        "repeating, from (1, 6, 5, 4) to (3, 6, 5, 4)",
     ),
     "computed power": (lambda n: n.node("Pow", vector(n), n.relu("x")), "a power that is computed"),
     "batch mean": (lambda n: n.node("ReduceMean", image(n)), "a mean over the batch"),
@@ -431,3 +431,39 @@ def test_opset_11_softmax_over_several_axes() -> None:
     n = Network(opset=11)
     n.output(n.node("Softmax", image(n), axis=1), 4)
     refused(n.model(), "opset 11's softmax over several axes at once")
+
+
+def test_withdrawn_group_normalisation() -> None:
+    n = Network(opset=18)
+    n.output(n.node("GroupNormalization", image(n), n.weight(3), n.weight(3), num_groups=3), 4)
+    refused(
+        n.model(check=False), "ONNX withdrew the GroupNormalization of opset 18; export with opset 21, or 17"
+    )
+
+
+def test_group_normalisation_that_does_not_fit() -> None:
+    n = Network(opset=21)
+    x = n.node("GroupNormalization", image(n), n.weight(6), n.weight(6), num_groups=4)
+    n.output(n.node("GroupNormalization", x, n.weight(2), n.weight(6), num_groups=2), 4)
+    refused(
+        n.model(check=False),
+        "the channels of input shape (1, 6, 5, 4) in 4 groups",
+        "input 1 of shape (2,), expected (6,)",
+    )
+
+
+def test_batch_that_is_mixed_with_the_rest() -> None:
+    n = Network(batch=4)
+    x = n.node("Reshape", n.relu(n.input(7, 6)), n.integers(14, 12))
+    n.output(n.dense(x, 12, 3))
+    refused(
+        n.model(check=False),
+        "reshape_1: Reshape of (4, 7, 6) to (14, 12): the batch of 4 is mixed with the rest",
+        "export with a batch of 1, or an open one",
+    )
+
+
+def test_constant_of_each_image() -> None:
+    n = Network(batch=4)
+    n.output(n.node("Add", n.relu(n.input(3, 6)), n.weight(4, 3, 6)), 3)
+    refused(n.model(), "a constant that differs from image to image")

@@ -142,6 +142,28 @@ def test_batch_in_the_reshape(batch: Any, assert_import_parity: Parity) -> None:
     assert_import_parity(n.model(), batch if isinstance(batch, int) else 3)
 
 
+def test_batch_all_over_a_transformer(assert_import_parity: Parity) -> None:
+    """PyTorch's attention at a fixed batch: with the heads, and with the tokens, in one dimension."""
+    batch, tokens, width, heads = 4, 8, 12, 2
+    n = Network(batch=batch)
+    token = n.constant(np.broadcast_to(n.random.normal(size=width), (batch, 1, width)))
+    x = n.node("Concat", token, n.input(tokens - 1, width), axis=1)
+    x = n.node("Transpose", x, perm=[1, 0, 2])
+    each = n.integers(tokens, batch * heads, width // heads)
+    query, key, value = (
+        n.node("Transpose", n.node("Reshape", n.token_dense(x, width, width), each), perm=[1, 0, 2])
+        for _ in range(3)
+    )
+    scores = n.node("Softmax", n.node("MatMul", query, n.node("Transpose", key, perm=[0, 2, 1])), axis=-1)
+    found = n.node("Transpose", n.node("MatMul", scores, value), perm=[1, 0, 2])
+    found = n.dense(n.node("Reshape", found, n.integers(tokens * batch, width)), width, width)
+    x = n.node("Add", n.node("Reshape", found, n.integers(tokens, batch, width)), x)
+    first = n.node("Gather", n.node("Transpose", x, perm=[1, 0, 2]), n.constant(0, np.int64), axis=1)
+    n.output(n.dense(first, width, 3))
+    graph = assert_import_parity(n.model(), batch)
+    assert graph.shapes[graph.outputs[0]] == (1, 3)
+
+
 @pytest.mark.parametrize("batch", [8, "batch"])
 def test_shape_arithmetic(batch: Any, assert_import_parity: Parity) -> None:
     """Shape, Gather, Mul, Concat as PyTorch writes ``x.view(x.size(0), c * h * w)``."""

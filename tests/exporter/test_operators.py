@@ -63,8 +63,8 @@ def transposed_depthwise(**attributes: Any) -> Network:
     return on_map(lambda n, x: n.conv_transpose(x, CHANNELS, CHANNELS, group=CHANNELS, **attributes))
 
 
-def padded(*pads: int, **attributes: Any) -> Network:
-    return on_map(lambda n, x: n.node("Pad", x, n.integers(*pads), **attributes))
+def padded(*pads: int, channels: int = CHANNELS, **attributes: Any) -> Network:
+    return on_map(lambda n, x: n.node("Pad", x, n.integers(*pads), **attributes), channels)
 
 
 def clipped(build: Build, low: float, high: float) -> Network:
@@ -86,8 +86,12 @@ def pooled(op: str, kernel: int = 2, **attributes: Any) -> Network:
 
 def gate(n: Network, x: str) -> str:
     """Squeeze and excitation."""
+    return n.node("Mul", x, gate_of(n, x))
+
+
+def gate_of(n: Network, x: str) -> str:
     squeezed = n.relu(n.conv(n.node("ReduceMean", x, axes=[2, 3]), CHANNELS, 4, kernel=1))
-    return n.node("Mul", x, n.node("Sigmoid", n.conv(squeezed, 4, CHANNELS, kernel=1)))
+    return n.node("Sigmoid", n.conv(squeezed, 4, CHANNELS, kernel=1))
 
 
 def shuffled(n: Network, x: str, groups: int = 3) -> str:
@@ -139,6 +143,15 @@ def dense_block(n: Network, x: str) -> str:
     return n.relu(n.batch_norm(x, width))
 
 
+def enlarged(n: Network, x: str) -> str:
+    """Twice as high, three times as wide, as Keras 3 repeats pixels."""
+    for axis, times, shape in ((2, 2, (0, 6, -1, WIDTH)), (3, 3, (0, 6, 2 * HEIGHT, -1))):
+        repeats = [times if place == axis + 1 else 1 for place in range(5)]
+        wide = n.node("Tile", n.node("Unsqueeze", x, n.integers(axis + 1)), n.integers(*repeats))
+        x = n.node("Reshape", wide, n.integers(*shape))
+    return x
+
+
 def sum_of_concats(n: Network, x: str) -> str:
     first, second = (
         n.node("Concat", n.conv(x, CHANNELS, CHANNELS), n.conv(x, CHANNELS, CHANNELS), axis=1)
@@ -186,6 +199,15 @@ def on_map_flattened() -> Network:
     parts = [network.node("Flatten", y) for y in (x, network.conv(x, CHANNELS, 2))]
     flat = network.node("Concat", *parts, axis=1)
     network.output(network.dense(network.relu(network.dense(flat, (CHANNELS + 2) * 12, 7)), 7, 4))
+    return network
+
+
+def channels_last(*shape: int) -> Network:
+    """As Keras has images, (batch, height, width, channels), from the first to the last."""
+    network = Network()
+    x = network.node("Transpose", network.input(*shape), perm=[0, 3, 1, 2])
+    x = network.conv(network.relu(network.conv(x, shape[-1], 6, strides=[2, 2], pads=[0, 0, 1, 1])), 6, 2)
+    network.output(network.node("Transpose", x, perm=[0, 2, 3, 1]), rank=4)
     return network
 
 
@@ -285,9 +307,9 @@ def group_norm(n: Network, x: str) -> str:
     return n.node("Add", n.node("Mul", back, n.weight(CHANNELS, 1, 1)), n.weight(CHANNELS, 1, 1))
 
 
-def on_sequence(build: Build, channels: int = CHANNELS) -> Network:
+def on_sequence(build: Build, channels: int = CHANNELS, opset: int = 17) -> Network:
     """``build`` on a (batch, 6, 11) tensor, between 1-D convolutions."""
-    network = Network()
+    network = Network(opset)
     x = network.node("Conv", network.input(3, 11), network.weight(CHANNELS, 3, 3), network.weight(CHANNELS))
     after = build(network, network.relu(x))
     x = network.node("Conv", after, network.weight(5, channels, 3), pads=[1, 1])
@@ -320,6 +342,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         ),
         "asymmetric": lambda: conv(pads=[0, 1, 2, 3]),
         "1x1": lambda: conv(kernel=1),
+        "zero-padded shortcut": lambda: on_map(zero_padded_shortcut, CHANNELS + 4),
         "1x1 padded": lambda: conv(kernel=1, pads=[1, 1, 1, 1]),
         "padded beyond its window": lambda: conv(pads=[3, 4, 3, 3]),
         "larger than its image": lambda: on_map(
@@ -374,7 +397,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "before a relu": lambda: on_map(
             lambda n, x: n.relu(n.node("Pad", scaled(n, x), n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
         ),
-        "channels": lambda: on_map(zero_padded_shortcut, CHANNELS + 4),
+        "channels": lambda: padded(0, 2, 0, 0, 0, 1, 0, 0, channels=CHANNELS + 3),
         "class token": lambda: on_tokens(class_token),
         "tokens": lambda: on_tokens(lambda n, x: n.node("Pad", x, n.integers(0, 2, 0, 0, 1, 0))),
         "before a mean": lambda: on_map(
@@ -549,6 +572,13 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             lambda n, x: n.node("Concat", n.relu(x), n.dense(x, CHANNELS, 5), axis=1), CHANNELS + 5
         ),
         "flattened": lambda: on_map_flattened(),
+        "of pixels with themselves": lambda: on_map(enlarged),
+        "of channels with themselves": lambda: on_map(
+            lambda n, x: n.node("Tile", n.relu(x), n.integers(1, 2, 1, 1)), 2 * CHANNELS
+        ),
+        "of a mean with itself": lambda: on_map(
+            lambda n, x: n.node("Mul", x, n.node("Expand", gate_of(n, x), n.integers(1, 6, HEIGHT, WIDTH)))
+        ),
     },
     "Slice": {
         "one of equal blocks": lambda: on_map(
@@ -640,6 +670,15 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             lambda n, x: n.node("InstanceNormalization", x, n.weight(6), n.weight(6))
         ),
         "of groups": lambda: on_map(group_norm),
+        "GroupNormalization": lambda: on_map(
+            lambda n, x: n.node(
+                "GroupNormalization", x, n.weight(6), n.weight(6), num_groups=3, epsilon=1e-2
+            ),
+            opset=21,
+        ),
+        "GroupNormalization of a sequence": lambda: on_sequence(
+            lambda n, x: n.node("GroupNormalization", x, n.weight(6), n.weight(6), num_groups=2), opset=21
+        ),
     },
     "Gelu": {
         "tokens": lambda: on_tokens(lambda n, x: decomposed_gelu(n, n.token_dense(x, 6, 6))),
@@ -647,6 +686,8 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
     },
     "Transpose": {
         "rows and columns": lambda: on_map(lambda n, x: n.node("Transpose", x, perm=[0, 1, 3, 2])),
+        "channels last": lambda: channels_last(HEIGHT, WIDTH, 3),
+        "channels last, all equal": lambda: channels_last(8, 8, 8),
     },
     "Reshape": {
         "patches": lambda: on_map(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from inn_exporter.folding import fold
 from inn_exporter.graph import Graph
@@ -161,14 +162,18 @@ def test_constants_follow_the_axes_that_they_share() -> None:
     assert groups == [[None, 0, None, None], [None] * 4, [None, 0, None, None], [None] * 4]
 
 
-def test_constant_shared_by_two_groups_ties_them() -> None:
+def test_constant_shared_by_two_groups_leaves_them_apart() -> None:
+    """tf2onnx stores equal constants once."""
     n = Network()
     shared = n.weight(6, 1, 1)
     x = n.input(3, 6, 6)
     for inputs in (3, 6):
         x = n.relu(n.node("Add", n.relu(n.conv(x, inputs, 6)), shared))
     n.output(n.conv(x, 6, 2), 4)
-    assert structure(n)[1].sizes == [6]
+    graph, channels = structure(n)
+    assert channels.sizes == [6, 6]
+    own = [node.inputs[1] for node in graph.nodes if node.op == "Add"]
+    assert [f"{name}:1" in group.members for name, group in zip(own, channels.groups)] == [True, True]
 
 
 def test_features_follow_a_flattened_map_in_runs() -> None:
@@ -192,6 +197,19 @@ def test_residual_network_runs_at_every_size(quadrature: str, export_network: Ca
             session.resize(size)
             (expected,) = run_onnx(resized_onnx(session.model), {"x": x}).values()
             assert relative_error(session.run(x), expected) <= 1e-4
+
+
+def test_zero_padded_shortcut_leaves_both_streams_free() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 8, 8), 3, 6))
+    y = n.conv(n.relu(n.conv(x, 6, 5)), 5, 12)
+    x = n.relu(n.node("Add", n.node("Pad", x, n.integers(0, 2, 0, 0, 0, 4, 0, 0)), y))
+    n.output(n.conv(x, 12, 4), 4)
+    graph, channels = structure(n)
+    assert channels.sizes == [6, 5, 12]
+    (projection,) = (node for node in graph.nodes if node.name.startswith("pad"))
+    kernel = graph.constants[projection.inputs[1]][:, :, 0, 0]
+    assert np.array_equal(kernel, np.pad(np.eye(6), ((2, 4), (0, 0))))
 
 
 def test_concatenated_stretches_keep_their_own_groups_and_quadratures() -> None:

@@ -1,4 +1,4 @@
-"""Operators that files hold in pieces: GELU and layer normalisation, put together again."""
+"""Operators that files hold in pieces, put together again, and padded shortcuts as convolutions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ def recognise(
 ) -> list[Node]:
     """The nodes, with one in the place of the last of those that make up an operator; the others stay."""
     producers = {node.output: node for node in nodes}
+    consumers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in node.inputs:
+            consumers.setdefault(name, []).append(node)
     found = _Patterns(producers, constants, shapes)
     result = []
     for node in nodes:
-        node = found.gelu(node) or found.layer_norm(node) or node
+        readers = consumers.get(node.output, [])
+        node = found.gelu(node) or found.layer_norm(node) or found.projection(node, readers) or node
         producers[node.output] = node
         result.append(node)
     return result
@@ -100,6 +105,28 @@ class _Patterns:
             names = [self._constant(node, "scale", gamma), self._constant(node, "shift", beta)]
             return norm.rewired(inputs=(norm.inputs[0], *names), outputs=node.outputs)
         return None
+
+    def projection(self, node: Node, readers: Sequence[Node]) -> Node | None:
+        """Channels padded with zeros and added to others, as in the first ResNets: a convolution.
+
+        The channels before it and after it are then groups of their own.
+        """
+        if node.op != "Pad" or node.attributes["mode"] != "constant" or node.attributes["value"]:
+            return None
+        _, before, *space = node.attributes["pads"][:4]
+        _, after, *more = node.attributes["pads"][4:]
+        shape = self._shapes[node.inputs[0]]
+        if len(shape) != 4 or any((*space, *more)) or not readers or any(r.op != "Add" for r in readers):
+            return None
+        channels = shape[1]
+        kernel = np.zeros((before + channels + after, channels, 1, 1))
+        kernel[before : before + channels, :, 0, 0] = np.eye(channels)
+        names = [
+            self._constant(node, "kernel", kernel),
+            self._constant(node, "bias", np.zeros(len(kernel))),
+        ]
+        window = {"kernel_shape": (1, 1), "strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0)}
+        return node.rewired(op="Conv", inputs=(node.inputs[0], *names), attributes={"group": 1, **window})
 
     def _normalised(self, node: Node) -> tuple[str, float] | None:
         """x and ε, if a quotient is what layer normalisation does first."""

@@ -22,6 +22,7 @@ from onnx import (
 )
 from onnx.reference import ReferenceEvaluator
 
+from .batch import set_batch_to_one
 from .refusals import DEFAULT_DOMAINS, hopeless_nodes, input_problems, missing_files, opset_problem, refusal
 
 _RANDOM = {
@@ -79,7 +80,7 @@ def prepare(
     while _evaluate(model, values, activations, opset):
         activations = _infer(model, values, label)
     if batch != 1:
-        _set_batch_to_one(model, values, batch)
+        set_batch_to_one(model, values, activations, opset, batch, label)
         activations = _infer(model, values, label)
     return Prepared(
         label,
@@ -182,7 +183,7 @@ def _infer(model: ModelProto, values: Mapping[str, np.ndarray], label: str) -> d
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-    with _valid(label):
+    with _valid(label), _inferable(model):
         try:
             graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
         except shape_inference.InferenceError as error:
@@ -190,6 +191,19 @@ def _infer(model: ModelProto, values: Mapping[str, np.ndarray], label: str) -> d
             raise UsageError(f"{label}: shapes do not fit together: {reason}") from None
         found = {info.name: _stand_in(info) for info in (*graph.input, *graph.value_info, *graph.output)}
     return {name: array for name, array in found.items() if array is not None and name not in values}
+
+
+@contextmanager
+def _inferable(model: ModelProto) -> Iterator[None]:
+    """The model while shapes are inferred: ONNX does not infer that of GroupNormalization, its input's."""
+    nodes = [node for node in model.graph.node if node.op_type == "GroupNormalization"]
+    for node in nodes:
+        node.op_type = "Identity"
+    try:
+        yield
+    finally:
+        for node in nodes:
+            node.op_type = "GroupNormalization"
 
 
 def _stand_in(info: ValueInfoProto) -> np.ndarray | None:
@@ -241,15 +255,3 @@ def _results(
         return [np.asarray(r) for r in ReferenceEvaluator(node, opsets={"": opset}).run(None, known)]
     except Exception:  # what the evaluator cannot compute is reported as an unsupported node
         return None
-
-
-def _set_batch_to_one(model: ModelProto, values: dict[str, np.ndarray], batch: int) -> None:
-    """Give inputs batch 1, and reshapes that hold the file's batch too."""
-    for info in model.graph.input:
-        info.type.tensor_type.shape.dim[0].dim_value = 1
-    targets = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
-    for tensor in model.graph.initializer:
-        target = values[tensor.name]
-        if tensor.name in targets and target.size and target[0] == batch:
-            values[tensor.name] = np.concatenate([[1], target[1:]]).astype(np.int64)
-            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))

@@ -8,6 +8,8 @@ from pathlib import Path
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, external_data_helper
 
 OPSETS = range(11, 22)
+WITHDRAWN = range(18, 21)
+"""Opsets whose GroupNormalization has a scale for each group only, which was an error in ONNX."""
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
@@ -37,6 +39,8 @@ def opset_problem(model: ModelProto) -> str | None:
     """What is wrong with the version of the operator set."""
     versions = [entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS]
     found = versions[0] if versions else 0
+    if found in WITHDRAWN and any(node.op_type == "GroupNormalization" for node in model.graph.node):
+        return f"ONNX withdrew the GroupNormalization of opset {found}; export with opset 21, or 17"
     if found in OPSETS:
         return None
     advice = "onnx.version_converter brings it up" if 0 < found < OPSETS[0] else "export with one of these"

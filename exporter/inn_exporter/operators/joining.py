@@ -1,4 +1,4 @@
-"""Tensors put side by side, and cut apart again."""
+"""Tensors put side by side, repeated, and cut apart again."""
 
 from __future__ import annotations
 
@@ -154,6 +154,36 @@ def _with_constants(node: OnnxNode, axis: int) -> Node:
         np.zeros(node.shape(i), np.float32) if i == index else node.weight(i) for i in range(node.input_count)
     ]
     return node.canonical("Add", [padded, node.new_constant("joined", np.concatenate(parts, axis))])
+
+
+@imports("Tile")
+def _tile(node: OnnxNode) -> View:
+    return _repeated(node, node.view(0), [int(times) for times in node.weight(1).reshape(-1)])
+
+
+@imports("Expand")
+def _expand(node: OnnxNode) -> View:
+    """Lengths of 1 repeated, after further ones where the output has more dimensions."""
+    shape, target = node.shape(0), node.output_shape
+    view = node.seen_as(node.view(0).reshaped((*[1] * (len(target) - len(shape)), *shape)))
+    return _repeated(node, view, [new // old for old, new in zip(view.shape, target)])
+
+
+def _repeated(node: OnnxNode, view: View, repeats: Sequence[int]) -> View:
+    """Each dimension as often as ``repeats`` says: joined with itself."""
+    if repeats[0] != 1 or min(repeats) < 1:
+        raise node.unsupported(f"repeating, from {view.shape} to {node.output_shape}")
+    for dim, times in enumerate(repeats):
+        if times == 1:
+            continue
+        view = node.whole(view)
+        place, joined = dim + (view.shape[0] != 1), new_axis(view.shape[dim] * times)
+        axes, dims = list(view.axes), list(view.dims)
+        axes[place - 1], dims[dim] = joined, joined
+        shape = (1, *map(length, axes))
+        tensor = node.insert("Concat", [view.tensor] * times, shape, axis=place)
+        view = View(tensor, tuple(axes), tuple(dims))
+    return view
 
 
 @imports("Slice")

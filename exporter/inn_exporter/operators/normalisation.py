@@ -1,8 +1,9 @@
-"""Layer and instance normalisation; exporters write group normalisation as the latter, between reshapes."""
+"""Layer and instance normalisation; group normalisation is the latter, between reshapes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,3 +108,27 @@ def _instance_normalization(node: OnnxNode) -> Node | View:
     epsilon = node.number("epsilon", 1e-5)
     target = View("", view.axes, view.dims[: len(shape)])
     return node.computed("InstanceNormalization", [tensor, *names], target, epsilon=epsilon)
+
+
+@imports("GroupNormalization")
+def _group_normalization(node: OnnxNode) -> Node:
+    """Instance normalisation of groups of channels, then a scale and a shift for each channel."""
+    shape, count = node.shape(0), node.integer("num_groups", 0)
+    if len(shape) < 3 or count < 1 or shape[1] % count:
+        raise node.unsupported(f"the channels of input shape {shape} in {count} groups")
+    per_channel = []
+    for index in (1, 2):
+        if (values := node.weight(index)).shape != shape[1:2]:
+            raise node.unsupported(f"input {index} of shape {values.shape}, expected {shape[1:2]}")
+        per_channel.append(values.reshape(1, -1, *[1] * (len(shape) - 2)))
+    groups = node.seen_as(node.view(0).reshaped((1, count, prod(shape[1:]) // count, 1)))
+    names = [node.new_constant("ones", np.ones(count)), node.new_constant("zeros", np.zeros(count))]
+    normal = node.between(
+        "InstanceNormalization",
+        [node.arranged(groups, groups.dims[1:]), *names],
+        View.whole("", groups.shape),
+        epsilon=node.number("epsilon", 1e-5),
+    )
+    channels = node.whole(node.seen_as(normal.reshaped(shape)))
+    scaled = node.insert("Mul", [channels.tensor, node.new_constant("scale", per_channel[0])], shape)
+    return node.canonical("Add", [scaled, node.new_constant("shift", per_channel[1])])

@@ -233,13 +233,6 @@ def _reshape(node: OnnxNode) -> View:
     return node.seen_as(node.view(0).reshaped(node.output_shape))
 
 
-@imports("Expand")
-def _expand(node: OnnxNode) -> View:
-    if prod(node.output_shape) != prod(node.shape(0)):
-        raise node.unsupported(f"repeating, from {node.shape(0)} to {node.output_shape}")
-    return node.seen_as(node.view(0).reshaped(node.output_shape))
-
-
 @imports("Transpose")
 def _transpose(node: OnnxNode) -> View:
     return node.view(0).transposed(node.integers("perm", range(len(node.shape(0)))[::-1]))
