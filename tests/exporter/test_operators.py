@@ -398,6 +398,17 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             lambda n, x: n.relu(n.node("Pad", scaled(n, x), n.integers(0, 0, 1, 1, 0, 0, 1, 1)))
         ),
         "channels": lambda: padded(0, 2, 0, 0, 0, 1, 0, 0, channels=CHANNELS + 3),
+        "channels of a vector": lambda: on_vector(
+            lambda n, x: n.node("Add", n.node("Pad", x, n.integers(0, 1, 0, 2)), n.dense(x, 6, 9)), 9
+        ),
+        "constant channels": lambda: on_map(
+            lambda n, x: n.node(
+                "Add",
+                n.node("Pad", x, n.integers(0, 0, 0, 0, 0, 2, 0, 0)),
+                n.weight(1, CHANNELS + 2, HEIGHT, WIDTH),
+            ),
+            CHANNELS + 2,
+        ),
         "class token": lambda: on_tokens(class_token),
         "tokens": lambda: on_tokens(lambda n, x: n.node("Pad", x, n.integers(0, 2, 0, 0, 1, 0))),
         "before a mean": lambda: on_map(

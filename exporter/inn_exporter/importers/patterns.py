@@ -113,10 +113,12 @@ class _Patterns:
         """
         if node.op != "Pad" or node.attributes["mode"] != "constant" or node.attributes["value"]:
             return None
-        _, before, *space = node.attributes["pads"][:4]
-        _, after, *more = node.attributes["pads"][4:]
         shape = self._shapes[node.inputs[0]]
-        if len(shape) != 4 or any((*space, *more)) or not readers or any(r.op != "Add" for r in readers):
+        sums = all(r.op == "Add" and not self._constants.keys() & {*r.inputs} for r in readers)
+        if len(shape) != 4 or not readers or not sums:
+            return None
+        _, before, *space, _, after, bottom, right = node.attributes["pads"]
+        if any((*space, bottom, right)):
             return None
         channels = shape[1]
         kernel = np.zeros((before + channels + after, channels, 1, 1))
