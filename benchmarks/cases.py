@@ -132,7 +132,7 @@ def super_resolution(seed: int, photos: Path) -> Case:
     pairs = waifu2x.pairs(waifu2x.photos(), tile)
     random = np.random.default_rng(seed)
     tiles = waifu2x.pairs(_photos(photos, random), tile).low
-    pool, held_out = np.split(tiles[random.permutation(len(tiles))[:4128]], [4096])
+    pool, held_out = _drawn(tiles, 4096, random)
     return Case(
         "waifu2x-x2",
         model,
@@ -141,7 +141,7 @@ def super_resolution(seed: int, photos: Path) -> Case:
         held_out,
         pairs.low,
         "psnr",
-        lambda found: np.square(np.clip(found, 0, 1) - pairs.high).mean((1, 2, 3), np.float64),
+        _squared_error(pairs.high),
         (0.25, 0.5, 0.7, 0.8, 0.9),
         {"images": 512, "refit_up_to": 1.0, "distill_images": 30_000},
     )
@@ -154,7 +154,7 @@ def demosaicking(seed: int, photos: Path) -> Case:
     pairs = demosaicnet.pairs(waifu2x.photos(), tile)
     random = np.random.default_rng(seed)
     mosaics = demosaicnet.pairs(_photos(photos, random), tile).mosaic
-    pool, held_out = np.split(mosaics[random.permutation(len(mosaics))[:1056]], [1024])
+    pool, held_out = _drawn(mosaics, 1024, random)
     return Case(
         "demosaicnet",
         model,
@@ -163,7 +163,7 @@ def demosaicking(seed: int, photos: Path) -> Case:
         held_out,
         pairs.mosaic,
         "psnr",
-        lambda found: np.square(np.clip(found, 0, 1) - pairs.whole).mean((1, 2, 3), np.float64),
+        _squared_error(pairs.whole),
         (0.25, 0.5, 0.7, 0.85, 0.95),
         {"images": 256, "refit_up_to": 1.0, "keep": demosaicnet.PIXELS},
     )
@@ -188,6 +188,16 @@ def document_orientation(seed: int) -> Case:
         (0.25, 0.35, 0.5, 0.7, 0.85),
         {"images": 256, "refit_up_to": 1.0, "distill_images": 8_000},
     )
+
+
+def _drawn(tiles: np.ndarray, count: int, random: np.random.Generator) -> list[np.ndarray]:
+    """``count`` tiles to calibrate with, and 32 others."""
+    return np.split(tiles[random.permutation(len(tiles))[: count + 32]], [count])
+
+
+def _squared_error(expected: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Judges images from 0 to 1 by their mean squared error."""
+    return lambda found: np.square(np.clip(found, 0, 1) - expected).mean((1, 2, 3), np.float64)
 
 
 def _photos(folder: Path, random: np.random.Generator) -> list[Image.Image]:

@@ -151,24 +151,18 @@ def bilinear(mosaics: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    import onnxruntime
-
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--tile", type=int, default=96, help="height and width of the network's input")
     parser.add_argument("--output", type=Path, default=Path("out/demosaicnet.onnx"))
     arguments = parser.parse_args()
 
     write_model(arguments.output, arguments.tile)
-    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.2f} MB")
-    session = onnxruntime.InferenceSession(arguments.output, providers=["CPUExecutionProvider"])
-    figures = []
-    for name, photo in zip(waifu2x.PHOTOS, waifu2x.photos()):
+
+    def tiles(photo: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         mosaics, whole = pairs([photo], arguments.tile)
-        found = session.run(None, {"x": mosaics})[0]
-        figures.append((waifu2x.psnr(found, whole), waifu2x.psnr(bilinear(mosaics), whole)))
-        print(f"{name}: {figures[-1][0]:.2f} dB, bilinear {figures[-1][1]:.2f} dB, {len(mosaics)} tiles")
-    ours, theirs = np.mean(figures, axis=0)
-    print(f"mean: {ours:.2f} dB, bilinear {theirs:.2f} dB")
+        return mosaics, whole, bilinear(mosaics)
+
+    waifu2x.compare(arguments.output, tiles, "bilinear")
 
 
 if __name__ == "__main__":

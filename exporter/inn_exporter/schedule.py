@@ -34,7 +34,7 @@ ENGINE_BLOCK = 8
 
 JUDGED, FITTED = 64, 256
 """Images by which outputs are compared, and images to which the quadratures are fitted."""
-LEAST = 3.0
+POWER = 3.0
 """At size s no group becomes narrower than the share s to this power of its channels, whatever that saves:
 measured alone, many groups look useless that are not when others shrink too."""
 
@@ -108,7 +108,7 @@ def schedule(
     progress : called with the share of the measurements done
     """
     cost = Cost.of(objective, lowered)
-    floors = {size: [round_width(size**LEAST, full, align) for full in channels.sizes] for size in uniform}
+    floors = {size: [round_width(size**POWER, full, align) for full in channels.sizes] for size in uniform}
     ladders = [
         ladder(full, least, align, cost.block) for full, least in zip(channels.sizes, floors[min(uniform)])
     ]

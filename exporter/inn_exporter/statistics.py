@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import scipy.linalg
@@ -122,9 +122,10 @@ class Moments:
     def __init__(self, graph: Graph, channels: Channels) -> None:
         self._channels = channels
         self._pooled = set()
+        producers = graph.producers()
         for index, nodes in _users(graph, channels).items():
             key, _ = channels.quadratures[index]
-            if all(_through_mean(graph, node, key.tensor) for node in nodes):
+            if all(_through_mean(producers, node, key.tensor) for node in nodes):
                 self._pooled.add(key)
 
     def __call__(
@@ -154,9 +155,9 @@ def _users(graph: Graph, channels: Channels) -> dict[int, list[Node]]:
     return found
 
 
-def _through_mean(graph: Graph, node: Node, tensor: str) -> bool:
+def _through_mean(producers: Mapping[str, Node], node: Node, tensor: str) -> bool:
     """Whether a linear layer reads a tensor, or what shares its quadrature, through a global mean."""
-    producers, name = graph.producers(), node.inputs[0]
+    name = node.inputs[0]
     while name != tensor:
         if producers[name].op == "GlobalAveragePool":
             return True

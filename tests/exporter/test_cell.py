@@ -20,7 +20,7 @@ from onnx import ModelProto
 nn, ops = mindspore().nn, mindspore().ops
 
 
-class Block(nn.Cell):  # type: ignore[misc]
+class Block(nn.Cell):  # type: ignore[misc]  # MindSpore has no types
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.branch = nn.SequentialCell(
@@ -35,7 +35,7 @@ class Block(nn.Cell):  # type: ignore[misc]
         return ops.relu(self.branch(x) + self.shortcut(x))
 
 
-class Classifier(nn.Cell):  # type: ignore[misc]
+class Classifier(nn.Cell):  # type: ignore[misc]  # MindSpore has no types
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, has_bias=True)
