@@ -234,7 +234,7 @@ def _groups(options: argparse.Namespace) -> None:
     from .importers import import_onnx
 
     graph = fold(import_onnx(options.model, dict(_shape(text) for text in options.input_shape)))
-    channels = chosen_groups(graph, options.keep, options.only)
+    _, channels = chosen_groups(graph, options.keep, options.only)
     resized = {f"{member}" for group in channels.groups for member in group.members}
     weights = {member.rpartition(":")[0] for member in resized}
     found = {

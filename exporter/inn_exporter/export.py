@@ -30,6 +30,7 @@ from .heads import contractions
 from .importers import import_onnx
 from .integral.options import Tuning
 from .integral.parallel import is_first
+from .layer_norms import with_free_streams
 from .lowering import Lowering
 from .measure import measure
 from .nodes import ORDERS, axis_for, order_channels
@@ -163,7 +164,7 @@ def export(
         lessons, material, distill_images = material, None, tuning.seen
         if tuning.mirror:
             lessons = lessons.with_mirror_images()
-    channels = chosen_groups(graph, keep, only)
+    graph, channels = chosen_groups(graph, keep, only)
     if not channels.groups:
         raise UsageError(f"{graph.name}: no channel group can be resized")
     if quadrature == "trapezoid" and (products := contractions(graph, channels)):
@@ -265,20 +266,21 @@ def export(
     return open_bundle(output)
 
 
-def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> Channels:
-    """Channel groups, without those that are to be kept.
+def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tuple[Graph, Channels]:
+    """Channel groups, without those that are to be kept, and the network as it is resized.
 
     Raises
     ------
     UsageError : a pattern matches nothing
     """
-    everything = analyse(graph)
+    everything = analyse(with_free_streams(graph))
     names = {group.name for group in (*everything.groups, *everything.alternatives)}
     for option, patterns in (("keep", keep), ("only", only)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise UsageError(f"{option}: no channel group matches {pattern!r}; inn groups lists them")
-    return analyse(graph, pinned_by(keep, only))
+    graph = with_free_streams(graph, pinned_by(keep, only))
+    return graph, analyse(graph, pinned_by(keep, only))
 
 
 def _pool_size(count: int, images: int) -> int:

@@ -107,26 +107,21 @@ def rotatable(graph: Graph, channels: Channels) -> set[int]:
     for node in graph.nodes:
         tensors = [channels.dims[name] for name in (*node.inputs, *node.outputs) if name]
         along = {segment.group for dims in tensors for dimension in dims for segment in dimension}
-        found -= {group for group in found & along if not _mixes(node, tensors, group)}
+        found -= {group for group in found & along if not _mixes(node, channels, group)}
     return found
 
 
-def _mixes(node: Node, tensors: Sequence[Sequence[Dimension]], group: int) -> bool:
-    """Whether a node, of whose ``tensors`` some follow a group, lets its channels be mixed."""
-    axes = [_plain_axes(dims, group) for dims in tensors]
-    if None in axes:
+def _mixes(node: Node, channels: Channels, group: int) -> bool:
+    """Whether a node, along some of whose tensors a group runs, lets its channels be mixed."""
+    axes = {name: channels.plain_axes(name, group) for name in (*node.inputs, *node.outputs) if name}
+    if None in axes.values():
         return False
     if operator(node).linear:
         return not node.depthwise
     # An operand that is broadcast along the channels is the same for all of them, and mixed for none.
-    return operator(node).mixes and all(found == [1] for found in axes)
-
-
-def _plain_axes(dims: Sequence[Dimension], group: int) -> list[int] | None:
-    """The dimensions that follow a group; None where one of them is more than the group's channels."""
-    axes = [axis for axis, dim in enumerate(dims) if any(segment.group == group for segment in dim)]
-    plain = all([(s.outer, s.inner) for s in dims[axis]] == [(1, 1)] for axis in axes)
-    return axes if plain else None
+    mixed = operator(node).mixed(node)
+    along = [name for name, found in axes.items() if found]
+    return bool(mixed) and sorted(along) == sorted({*mixed, *node.outputs})
 
 
 def rotate(graph: Graph, channels: Channels, rotations: Mapping[int, np.ndarray]) -> Graph:

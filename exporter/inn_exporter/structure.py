@@ -269,6 +269,13 @@ class Channels:
         """Full width of every group."""
         return [group.size for group in self.groups]
 
+    def plain_axes(self, name: str, group: int) -> list[int] | None:
+        """The dimensions of a tensor that are a group's channels; None where one is more than these."""
+        dims = self.dims[name]
+        axes = [axis for axis, dim in enumerate(dims) if any(segment.group == group for segment in dim)]
+        plain = all([(s.outer, s.inner) for s in dims[axis]] == [(1, 1)] for axis in axes)
+        return axes if plain else None
+
     def group_of(self, key: QuadratureKey) -> int:
         """The group that a quadrature integrates over."""
         return dict(self.quadratures)[key]

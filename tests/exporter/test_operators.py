@@ -16,6 +16,7 @@ from inn_exporter.folding import fold
 from inn_exporter.forward import run_node
 from inn_exporter.graph import Graph
 from inn_exporter.importers import import_onnx
+from inn_exporter.layer_norms import with_free_streams
 from inn_exporter.onnx_writer import resized_onnx
 from inn_exporter.operators import OPERATORS, operator
 from inn_runtime import Bundle
@@ -235,6 +236,15 @@ def attention(n: Network, x: str, width: int = 8) -> str:
     scores = n.node("Softmax", n.node("Div", scores, n.constant(2.0)), axis=-1)
     found = n.node("Transpose", n.node("MatMul", scores, heads(n, value)), perm=[0, 2, 1, 3])
     return n.token_dense(n.node("Reshape", found, n.integers(0, 0, width)), width, CHANNELS)
+
+
+def attention_before_norm(n: Network, x: str) -> str:
+    """A transformer's block: attention and a layer, each of a norm of the stream and added to it."""
+    norm = n.node("LayerNormalization", x, n.weight(CHANNELS), n.weight(CHANNELS))
+    x = n.node("Add", attention(n, norm), n.node("Add", x, n.weight(1, TOKENS, CHANNELS)))
+    norm = n.node("LayerNormalization", x, n.weight(CHANNELS), n.weight(CHANNELS))
+    x = n.node("Add", x, n.token_dense(n.relu(n.token_dense(norm, CHANNELS, 8)), 8, CHANNELS))
+    return n.node("LayerNormalization", x, n.weight(CHANNELS), n.weight(CHANNELS))
 
 
 def attention_of_one_layer(n: Network, x: str) -> str:
@@ -675,6 +685,27 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             )
         ),
     },
+    "RMSNormalization": {
+        "attention": lambda: on_tokens(attention_before_norm),
+        "channels last": lambda: on_map(
+            lambda n, x: n.conv(
+                n.node(
+                    "Transpose",
+                    n.node(
+                        "LayerNormalization",
+                        n.node("Transpose", n.conv(x, CHANNELS, 8), perm=[0, 2, 3, 1]),
+                        n.weight(8),
+                        n.weight(8),
+                    ),
+                    perm=[0, 3, 1, 2],
+                ),
+                8,
+                CHANNELS,
+                kernel_shape=[1, 1],
+                pads=[0] * 4,
+            )
+        ),
+    },
     "InstanceNormalization": {
         "map": lambda: on_map(lambda n, x: n.node("InstanceNormalization", x, n.weight(6), n.weight(6))),
         "sequence": lambda: on_sequence(
@@ -771,7 +802,7 @@ def test_operator(
 ) -> None:
     model = CASES[op][case]().model()
     graph = assert_import_parity(model)
-    assert op in {node.op for node in graph.nodes}
+    assert op in {node.op for form in (graph, with_free_streams(graph)) for node in form.nodes}
     bundle = export_network(model)
     assert bundle.resample(0.5).parameters < bundle.resample(1.0).parameters
     assert_lite_parity(bundle)
@@ -784,7 +815,7 @@ LINEAR = [op for op in CASES if OPERATORS[op].linear]
     ("op", "case"), [pytest.param(op, case, id=f"{op}-{case}") for op in LINEAR for case in CASES[op]]
 )
 def test_patches_times_the_kernel_are_the_output(op: str, case: str) -> None:
-    graph = fold(import_onnx(CASES[op][case]().model()))
+    graph = with_free_streams(fold(import_onnx(CASES[op][case]().model())))
     node = next(node for node in graph.nodes[2:] if node.op == op)
     source, weight, bias = node.inputs
     x = images(2, *graph.shapes[source][1:])

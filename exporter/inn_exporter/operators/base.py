@@ -76,6 +76,13 @@ class Operator:
         """Activations: below and above which values the output does not depend on the input."""
         return -math.inf, math.inf
 
+    def mixed(self, node: Node) -> tuple[str, ...]:
+        """Inputs whose channels, mixed alike, mix those of the output likewise, whatever the others are.
+
+        None where there is no such rule.
+        """
+        return node.inputs if self.mixes else ()
+
     def onnx_attributes(self, node: Node) -> dict[str, Any]:
         """The ONNX node's attributes, those that are inputs among them."""
         return dict(node.attributes)

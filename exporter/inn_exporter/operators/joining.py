@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class Concat(Operator):
     """Activations along one axis; the stretches of its inputs follow one another."""
 
+    mixes = True
+
     def axes(self, node: Node, structure: Structure) -> None:
         axis, result = node.attributes["axis"], []
         for index, dims in enumerate(zip(*(structure.dims[name] for name in node.inputs))):
@@ -54,6 +56,7 @@ class Slice(Operator):
     size.
     """
 
+    mixes = True
     onnx_inputs = ("starts", "ends", "axes", "steps")
 
     def axes(self, node: Node, structure: Structure) -> None:

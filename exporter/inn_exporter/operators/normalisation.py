@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ops
+from ..dimensions import fixed
 from ..graph import Node
+from ..primitives import REDUCE_MEAN
 from ..structure import Structure
 from ..view import View
-from .base import Operator
+from .base import OnnxStep, Operator
 from .dense import last_in_place
 from .registry import imports, register
 
@@ -52,6 +54,55 @@ class LayerNormalization(Operator):
             epsilon=node.attributes["epsilon"],
             elementwise_affine=True,
         )
+
+
+@register
+class RMSNormalization(Operator):
+    """x · (mean of x² + epsilon)^power over the last dimension, whatever its width.
+
+    The power is a constant of one element, -1/2, which is not learned.
+    """
+
+    def mixed(self, node: Node) -> tuple[str, ...]:
+        return node.inputs[:1]
+
+    def axes(self, node: Node, structure: Structure) -> None:
+        x, power = node.inputs
+        structure.set(power, [fixed(1)])
+        structure.set(node.output, structure.dims[x])
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        x, power = inputs
+        mean = ops().mean(x * x, -1, True) + node.attributes["epsilon"]
+        return x * ops().pow(mean, ops().stop_gradient(power))
+
+    def onnx_nodes(self, node: Node) -> list[OnnxStep]:
+        """ONNX has such a layer from opset 23 on."""
+        x, power = node.inputs
+        squares, mean, shifted, factor = (
+            f"{node.output}.{step}" for step in ("squares", "mean", "shifted", "factor")
+        )
+        return [
+            OnnxStep("Mul", [x, x], squares, {}, {}),
+            OnnxStep("ReduceMean", [squares], mean, {"axes": [-1]}, {}),
+            OnnxStep("Add", [mean], shifted, {}, {"epsilon": node.attributes["epsilon"]}),
+            OnnxStep("Pow", [shifted, power], factor, {}, {}),
+            OnnxStep("Mul", [x, factor], node.output, {}, {}),
+        ]
+
+    def lower(self, node: Node, lowering: Lowering) -> None:
+        """The engine has no such layer."""
+        x, power = node.inputs
+        order = last_in_place(lowering.order(x))
+        source = lowering.arranged(x, order)
+        squares, mean, factor = (lowering.temporary(node, step) for step in ("squares", "mean", "factor"))
+        last = lowering.integers(f"{node.name}.axes", [len(order) - 1])
+        lowering.emit("MulFusion", node, [source, source], output=squares)
+        numbers: dict[str, Any] = {"keep_dims": True, "mode": REDUCE_MEAN, "coeff": 1.0}
+        lowering.emit("ReduceFusion", node, [squares, last], output=mean, **numbers)
+        numbers = {"scale": 1.0, "shift": node.attributes["epsilon"]}
+        lowering.emit("PowFusion", node, [mean, lowering.weight(power)], output=factor, **numbers)
+        lowering.emit("MulFusion", node, [source, factor], order=order)
 
 
 @register

@@ -29,6 +29,9 @@ class Pad(Operator):
 
     onnx_inputs = ("pads", "value")
 
+    def mixed(self, node: Node) -> tuple[str, ...]:
+        return () if node.attributes["value"] else node.inputs
+
     def axes(self, node: Node, structure: Structure) -> None:
         pads, dims = _pairs(node.attributes["pads"]), structure.dims[node.inputs[0]]
         structure.set(node.output, [_around(dim, *pair) for dim, pair in zip(dims, pads)])

@@ -50,6 +50,7 @@ class Reduction(Operator):
 class ReduceMean(Reduction):
     """Mean"""
 
+    mixes = True
     mode = REDUCE_MEAN
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
@@ -60,6 +61,7 @@ class ReduceMean(Reduction):
 class ReduceSum(Reduction):
     """Sum"""
 
+    mixes = True
     mode = REDUCE_SUM
     onnx_inputs = ("axes",)
 

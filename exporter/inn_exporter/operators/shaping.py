@@ -74,6 +74,7 @@ class Reshape(Operator):
     same place.
     """
 
+    mixes = True
     onnx_inputs = ("shape",)
 
     def axes(self, node: Node, structure: Structure) -> None:
@@ -159,6 +160,8 @@ def _joint_runs(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[i
 @register
 class Transpose(Operator):
     """Dimensions in another order ``perm``; the batch stays first."""
+
+    mixes = True
 
     def axes(self, node: Node, structure: Structure) -> None:
         dims = structure.dims[node.inputs[0]]
