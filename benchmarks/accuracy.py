@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--case", choices=names, default="fashion")
     parser.add_argument("--photos", type=Path, help="folder of NNNN.jpg, 256 x 256, named after their class")
     parser.add_argument("--stamps", type=Path, help="which stamps show which ImageNet classes, as JSON")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="METHOD")
     parser.add_argument("--sizes", nargs="+", type=float, help="instead of the case's own")
     parser.add_argument("--images", type=int, help="unlabelled images to calibrate with")
     parser.add_argument("--between", action="store_true", help="also measure sizes between calibrated ones")
@@ -101,6 +101,9 @@ def main() -> None:
         case = cases.demosaicking(arguments.seed, arguments.photos)
     else:
         case = cases.super_resolution(arguments.seed, arguments.photos)
+    methods = METHODS | dict(case.methods)
+    if unknown := set(arguments.methods) - methods.keys():
+        parser.error(f"argument --methods: {', '.join(unknown)}: expected some of {', '.join(methods)}")
     sizes = tuple(arguments.sizes or case.sizes)
     options = {**case.options, **({"images": arguments.images} if arguments.images else {})}
 
@@ -119,7 +122,7 @@ def main() -> None:
             seed=arguments.seed,
             progress=True,
             **options,
-            **METHODS[method],
+            **methods[method],
         )
         seconds = time.perf_counter() - start
         if full is None:

@@ -36,6 +36,7 @@ class Case:
     judge : outputs for ``images`` → per image: right (1) or wrong (0), or the mean squared error
     sizes : that are compared
     options : of the export
+    methods : options of the export for further methods than accuracy.py's
     others : other sets that accuracy is also measured on: name → images, and per image right (1) or wrong (0)
     """
 
@@ -49,6 +50,7 @@ class Case:
     judge: Callable[[np.ndarray], np.ndarray]
     sizes: tuple[float, ...]
     options: Mapping[str, Any]
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     others: Mapping[str, tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
 
     def value(self, judged: np.ndarray) -> float:
@@ -91,7 +93,20 @@ def fashion(seed: int) -> Case:
 def transformer(seed: int) -> Case:
     """The vision transformer of `vision_transformer.py` on the same images."""
     model = Path("benchmarks/models/fashion-transformer.onnx")
-    return replace(fashion(seed), name=model.stem, model=model, sizes=(0.25, 0.5, 0.7, 0.85))
+    widths = [f"{number + 43 * block}Gemm" for block in range(4) for number in (13, 25)]
+    methods = {
+        "refit, stream kept": {"keep": ["6Gemm"]},
+        "refit, heads alone": {"only": ["*.heads"]},
+        "refit, width of heads alone": {"only": widths},
+    }
+    return replace(
+        fashion(seed),
+        name=model.stem,
+        model=model,
+        sizes=(0.25, 0.5, 0.7, 0.85),
+        options={"images": 512},
+        methods=methods,
+    )
 
 
 def efficientnet(seed: int, photos: Path, stamps: Path | None = None) -> Case:
@@ -121,7 +136,7 @@ def efficientnet(seed: int, photos: Path, stamps: Path | None = None) -> Case:
         lambda logits: efficientnet_lite0.right(logits, labels[judged]),
         (0.5, 0.72, 0.845, 0.9, 0.95),
         {"images": 1024, "refit_up_to": 1.0, "distill_images": 8_000},
-        others,
+        others=others,
     )
 
 
