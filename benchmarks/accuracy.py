@@ -40,6 +40,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "refit, latency": {"effort": "refit", "optimise": "latency", "align": 8},
     "refit, params": {"effort": "refit", "optimise": "params"},
     "refit, params, all kernels": {"effort": "refit", "optimise": "params", "refit_up_to": 1.0},
+    "refit, flops, 4096 images": {
+        "effort": "refit",
+        "optimise": "flops",
+        "align": 1,
+        "refit_up_to": 1.0,
+        "images": 4096,
+    },
     "distilled": {"effort": "distill"},
     "distilled, flops": {"effort": "distill", "optimise": "flops", "align": 1},
 }
@@ -121,8 +128,7 @@ def main() -> None:
             sizes=sizes,
             seed=arguments.seed,
             progress=True,
-            **options,
-            **methods[method],
+            **{**options, **methods[method]},
         )
         seconds = time.perf_counter() - start
         if full is None:
