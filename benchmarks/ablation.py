@@ -18,17 +18,16 @@ import fashion_mnist
 import numpy as np
 from demo import MODEL, scores
 from inn_exporter import forward
-from inn_exporter.assemble import assemble, round_constants
+from inn_exporter.assemble import assemble
 from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.continuous import laid_out
 from inn_exporter.folding import fold
 from inn_exporter.graph import Graph, Node
 from inn_exporter.importers import import_onnx
 from inn_exporter.lowering import Lowering
-from inn_exporter.nodes import axis_for, consumers, nested_order, order_channels, permute
+from inn_exporter.nodes import axis_for, consumers, nested_order, permute
 from inn_exporter.structure import Channels, analyse
-from inn_runtime.axes import round_width
 from inn_runtime.cli.table import format_table
-from inn_runtime.resample import resize
 from results import Results
 
 SIZES = (0.25, 0.3, 0.5, 0.7)
@@ -63,8 +62,7 @@ class WithoutBias(Calibration):
         output = super()._calibrate_node(size, node, full, resized)
         for name in self.graph.constant_inputs(node):
             if size.changed.pop(name, None) is not None:
-                dims, sampled = self.channels.dims[name], size.discretisation(self.axes)
-                size.constants[name] = resize(self.graph.constants[name], dims, sampled)
+                size.constants[name] = self.network.constant(name, size.discretisation(self.axes))
                 output = forward.run_node(node, resized, size.constants)
         return output
 
@@ -147,19 +145,16 @@ def measured(setting: Setting, test: np.ndarray, labels: np.ndarray, seed: int) 
     inputs = {"x": calibration_images(setting, seed)}
     if setting.order == "cholesky":
         graph = by_cholesky(graph, channels, inputs)
-    else:
-        graph = order_channels(graph, channels, setting.order, inputs)
-    graph = round_constants(graph, setting.storage)
-    axes = [axis_for(setting.order, size, "calibrated") for size in channels.sizes]
-    sizes = {
-        size: CalibratedSize([round_width(size, n, 1) for n in channels.sizes], setting.refit and size <= 0.5)
-        for size in SIZES
-    }
-    solver = setting.solver(graph, channels, axes, setting.storage, setting.ridge, seed)
+    order = "given" if setting.order == "cholesky" else setting.order
+    network = laid_out(graph, channels, inputs, order, storage=setting.storage)
+    if setting.order == "cholesky":
+        network = replace(network, axes=[axis_for("nested", size, "calibrated") for size in channels.sizes])
+    sizes = {size: CalibratedSize(channels.widths(size), setting.refit and size <= 0.5) for size in SIZES}
+    solver = setting.solver(network, setting.storage, setting.ridge, seed)
     solver.run(list(sizes.values()), inputs)
-    lowered = Lowering(graph, channels.dims).run()
+    lowered = Lowering(network.graph, channels.dims).run()
     draft = assemble(
-        graph, channels, axes, lowered, sizes, storage=setting.storage, align=1, source=b"none", labels=(),
+        network, lowered, sizes, storage=setting.storage, align=1, source=b"none", labels=(),
         preprocessing={}, seed=seed,
     )  # fmt: skip
     bundle = draft.bundle("ablation")

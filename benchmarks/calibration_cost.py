@@ -14,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 from against_converter import resnet18
-from inn_exporter.assemble import round_constants
 from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.continuous import laid_out
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx
-from inn_exporter.nodes import axis_for, order_channels
 from inn_exporter.structure import analyse
-from inn_runtime.axes import round_width
 from results import Results
 
 
@@ -49,13 +47,12 @@ def main() -> None:
         print(f"{step}: {seconds:.1f} s, {peak / 1e9:.2f} GB resident at most")
 
     start = time.perf_counter()
-    graph = round_constants(order_channels(graph, channels, "nested", inputs), "float16")
+    network = laid_out(graph, channels, inputs)
     add("ordering", start)
-    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
     for method, refit in (("calibrated", False), ("refit", True)):
-        size = CalibratedSize([round_width(arguments.size, n, 1) for n in channels.sizes], refit)
+        size = CalibratedSize(channels.widths(arguments.size), refit)
         start = time.perf_counter()
-        Calibration(graph, channels, axes).run([size], inputs)
+        Calibration(network).run([size], inputs)
         add(method, start)
     results.write(arguments.output)
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from inn_runtime.axes import Axis
 from inn_runtime.bundle import METADATA_KEY, SOURCE_KEY, Bundle, MemoryStore, digest
 from inn_runtime.manifest import Dimension
 from inn_runtime.manifest_parser import FORMAT_VERSION, parse
 from safetensors.numpy import save
 
 from .calibrate import CalibratedSize
-from .graph import Graph
+from .continuous import ContinuousNetwork
 from .lowering import LoweredGraph
 from .storage import Stored, calibration_storage, store
-from .structure import Channels
 
 PRESETS = {"tiny": 0.25, "small": 0.5, "medium": 0.7, "large": 0.85, "full": 1.0}
 
@@ -46,16 +44,8 @@ class Draft:
         return json.dumps({**self.manifest, "digests": digests}, separators=(",", ":"), allow_nan=False)
 
 
-def round_constants(graph: Graph, storage: str) -> Graph:
-    """The graph with its constants rounded as they will be stored."""
-    constants = {name: store(values, storage).read() for name, values in graph.constants.items()}
-    return replace(graph, constants=constants)
-
-
 def assemble(
-    graph: Graph,
-    channels: Channels,
-    axes: Sequence[Axis],
+    network: ContinuousNetwork,
     lowered: LoweredGraph,
     sizes: Mapping[float, CalibratedSize],
     *,
@@ -71,6 +61,7 @@ def assemble(
 
     ``schedule`` is the cost by which the widths of the sizes were chosen; see `SCHEDULES`.
     """
+    graph, channels = network.graph, network.channels
     draft = Draft(
         {
             "format_version": FORMAT_VERSION,
@@ -103,7 +94,7 @@ def assemble(
                     "quadrature": axis.quadrature,
                     "members": list(group.members),
                 }
-                for group, axis in zip(channels.groups, axes)
+                for group, axis in zip(channels.groups, network.axes)
             ],
             "quadratures": [
                 {"name": key.tensor if not key.part else f"{key.tensor}:{key.part}", "group": group}

@@ -23,12 +23,12 @@ from inn_runtime.manifest import Dimension, Segment
 from inn_runtime.resample import Discretisation, resize
 
 from . import forward
+from .continuous import ContinuousNetwork
 from .graph import Graph, Node
 from .operators import operator
 from .refit import Observed, refit_step
 from .statistics import CHUNK, Moments, ridge_solution, sampled_patches
 from .storage import Stored, calibration_storage, store, store_coarsely
-from .structure import Channels
 
 RIDGE = 1e-3
 ROUNDING = 0.05
@@ -65,14 +65,14 @@ class CalibratedSize:
 
         return Discretisation(axes, self.widths, table, self.grids)
 
-    def sample(self, graph: Graph, channels: Channels, axes: Sequence[Axis]) -> None:
-        """Work all constants out anew, from the graph's control grids and what is stored for this size."""
-        discretisation = self.discretisation(axes)
-        for name, values in graph.constants.items():
+    def sample(self, network: ContinuousNetwork) -> None:
+        """Work all constants out anew, from the control grids and what is stored for this size."""
+        discretisation = self.discretisation(network.axes)
+        for name in network.graph.constants:
             if name in self.changed:
                 self.constants[name] = self.changed[name].read()
             else:
-                self.constants[name] = resize(values, channels.dims[name], discretisation)
+                self.constants[name] = network.constant(name, discretisation)
 
 
 class Calibration:
@@ -80,8 +80,7 @@ class Calibration:
 
     Parameters
     ----------
-    graph : ordered, with its constants rounded as they will be stored
-    axes : the axis of every channel group
+    network : with its constants rounded as they will be stored
     storage : of the control grids; later layers make up for the rounding of earlier ones' tables
     ridge : λ
     seed : of the positions that statistics are taken from
@@ -92,25 +91,22 @@ class Calibration:
 
     def __init__(
         self,
-        graph: Graph,
-        channels: Channels,
-        axes: Sequence[Axis],
+        network: ContinuousNetwork,
         storage: str = "float16",
         ridge: float = RIDGE,
         seed: int = 0,
         rescale: bool = False,
         memory: float = MEMORY,
     ) -> None:
-        self.graph = graph_with_early_shortcuts(graph)
-        self.channels = channels
-        self.axes = axes
+        self.network = network.with_graph(graph_with_early_shortcuts(network.graph))
+        self.graph, self.channels, self.axes = self.network.graph, network.channels, network.axes
         self.storage = storage
         self.ridge = ridge
         self.seed = seed
         self.rescale = rescale
         self.memory = memory
-        self._moments = Moments(graph, channels)
-        self._readers = graph.consumers()
+        self._moments = Moments(network.graph, network.channels)
+        self._readers = network.graph.consumers()
 
     def run(
         self,
@@ -159,9 +155,7 @@ class Calibration:
         discretisation = size.discretisation(self.axes)
         for name in self.graph.constant_inputs(node):
             if name not in size.constants:
-                size.constants[name] = resize(
-                    self.graph.constants[name], self.channels.dims[name], discretisation
-                )
+                size.constants[name] = self.network.constant(name, discretisation)
         found = forward.run_node(node, resized, size.constants)
         if not operator(node).linear:
             return found

@@ -16,13 +16,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from inn_runtime.axes import Axis, prior
+from inn_runtime.axes import prior
 from inn_runtime.manifest import Segment
 from inn_runtime.resample import Discretisation, resize
 
 from . import forward
 from .backend import mindspore, tensor
 from .calibrate import ROUNDING, CalibratedSize
+from .continuous import ContinuousNetwork
 from .data import Samples, check_labels
 from .graph import Graph, Node
 from .integral.losses import LABEL_WEIGHT, cross_entropy, divergence
@@ -30,7 +31,6 @@ from .integral.sampling import along
 from .operators import operator
 from .statistics import channel_rows, sampled_patches
 from .storage import COARSE_BITS, store_like
-from .structure import Channels
 
 BATCH = 32
 BETA_1, BETA_2 = 0.9, 0.999
@@ -52,9 +52,7 @@ JUDGED = 512
 
 
 def distill(
-    graph: Graph,
-    channels: Channels,
-    axes: Sequence[Axis],
+    network: ContinuousNetwork,
     sizes: Mapping[float, CalibratedSize],
     samples: Samples,
     seen: int,
@@ -65,7 +63,7 @@ def distill(
 
     Parameters
     ----------
-    graph : the original network, with its constants as they will be stored
+    network : the original, with its constants as they will be stored
     sizes : calibrated
     samples : images, with labels or without
     seen : how many images to learn from, with repetition, all sizes together, see `shares`
@@ -75,12 +73,12 @@ def distill(
     ------
     UsageError : labels do not fit the network
     """
-    graph = graph.scoring()
-    lessons = _lessons(graph, samples)
+    network = network.with_graph(network.graph.scoring())
+    lessons = _lessons(network.graph, samples)
     judged = [array[:JUDGED] for array in lessons]
     done = 0.0
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
-        student = _Student(graph, channels, axes, calibrated, samples.inputs)
+        student = _Student(network, calibrated, samples.inputs)
         steps = max(1, round(seen * share) // BATCH)
         before = student.error(judged, calibrated.constants)
         for step in _train(student, lessons, steps, seed):
@@ -205,15 +203,12 @@ class _Student:
 
     def __init__(
         self,
-        graph: Graph,
-        channels: Channels,
-        axes: Sequence[Axis],
+        network: ContinuousNetwork,
         size: CalibratedSize,
         images: Mapping[str, np.ndarray],
     ) -> None:
-        self._graph = graph
-        self._channels = channels
-        self._axes = axes
+        self._network = network
+        self._graph, self._channels, self._axes = network.graph, network.channels, network.axes
         self._size = size
         self._constants: dict[str, _Learned] = {}
         self._tables: dict[int, _Learned] = {}
@@ -226,8 +221,8 @@ class _Student:
                 self._add_layer(node, activations[node.inputs[0]])
             return forward.run_node(node, activations, size.constants)
 
-        for node in forward.walk(graph, activations, step):
-            for index in channels.quadratures_of.get(node.output, ()):
+        for node in forward.walk(network.graph, activations, step):
+            for index in network.channels.quadratures_of.get(node.output, ()):
                 self._add_table(index, activations[node.output])
         self.learned = [*self._constants.values(), *self._tables.values()]
 
@@ -309,7 +304,7 @@ class _Student:
         for name, constant in self._constants.items():
             values = constant.parameter.asnumpy()
             size.changed[name] = store_like(values, self._size.changed[name], finer=finer)
-        size.sample(self._graph, self._channels, self._axes)
+        size.sample(self._network)
         return size
 
 

@@ -7,20 +7,21 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Callable
 
 from inn_runtime import Bundle, UsageError
 from inn_runtime import open as open_bundle
-from inn_runtime.axes import round_width
 from inn_runtime.files import write_atomically
 from onnx import ModelProto
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .assemble import PRESETS, assemble, round_constants
+from .assemble import PRESETS, assemble
 from .calibrate import CalibratedSize, Calibration
+from .continuous import ContinuousNetwork, laid_out
 from .data import FEWEST_IMAGES, Samples, Source, by_input, concerns, load_samples
 from .distill import distill
 from .folding import fold
@@ -33,7 +34,7 @@ from .integral.parallel import is_first
 from .layer_norms import with_free_streams
 from .lowering import Lowering
 from .measure import measure
-from .nodes import ORDERS, axis_for, order_channels
+from .nodes import ORDERS
 from .onnx_writer import skeleton
 from .schedule import OBJECTIVES, schedule
 from .storage import STORAGES
@@ -53,6 +54,9 @@ _ORDERS = {
 """Orders that go with each quadrature, the default first."""
 
 _MOST_HELD_OUT = 2000
+
+_Bar = Callable[[str], Callable[[float], None]]
+"""Starts a progress bar of a title; returns its update."""
 
 
 def export(
@@ -142,8 +146,7 @@ def export(
         raise UsageError(f"effort: distill needs calibrated quadrature, found {quadrature}")
     if effort == "distill" and checkpoint is not None:
         raise UsageError("checkpoint: distillation cannot be taken up again")
-    if align is None:
-        align = OBJECTIVES[optimise]
+    align = OBJECTIVES[optimise] if align is None else align
     for name, value, least in (
         ("align", align, 1),
         ("images", images, FEWEST_IMAGES),
@@ -151,119 +154,226 @@ def export(
     ):
         if value < least:
             raise UsageError(f"{name}: expected at least {least}, found {value}")
-    if order is None:
-        order = _ORDERS[quadrature][0]
-    graph = fold(import_onnx(model, input_shapes))
+    graph, channels = chosen_groups(fold(import_onnx(model, input_shapes)), keep, only)
+    _check_groups(graph, channels, quadrature)
     preprocessing = by_input(preprocessing or {}, graph)
-    samples = load_samples(data, graph, FEWEST_IMAGES, preprocessing)
-    held_out = None if evaluate is None else load_samples(evaluate, graph, 1, preprocessing)
-    material = None if tune is None else load_samples(tune, graph, 1, preprocessing)
-    tuning = tuning or Tuning(seed=seed)
-    lessons = None
-    if effort == "distill" and material is not None:
-        lessons, material, distill_images = material, None, tuning.seen
-        if tuning.mirror:
-            lessons = lessons.with_mirror_images()
-    graph, channels = chosen_groups(graph, keep, only)
-    if not channels.groups:
-        raise UsageError(f"{graph.name}: no channel group can be resized")
-    if quadrature == "trapezoid" and (products := contractions(graph, channels)):
-        raise UsageError(
-            f"quadrature: trapezoid does not integrate products of activations ({products[0].node.name}); "
-            f"use calibrated, or keep {channels.groups[products[0].group].name!r}"
-        )
-    pool, judged = (samples, held_out) if held_out else samples.split(_pool_size(len(samples), images), seed)
-    calibration, _ = pool.split(min(images, len(pool)), seed)
-    for concern in concerns(calibration, graph, channels):
+    options = _Options(
+        quadrature=quadrature,
+        order=order or _ORDERS[quadrature][0],
+        effort=effort,
+        refit_up_to=refit_up_to,
+        distill_images=distill_images,
+        tuning=tuning or Tuning(seed=seed),
+        checkpoint=checkpoint,
+        storage=storage,
+        optimise=optimise,
+        align=align,
+        seed=seed,
+    )
+    material = _material(options, graph, preprocessing, data, evaluate, tune, images)
+    if material.lessons is not None:
+        options = replace(options, distill_images=options.tuning.seen)
+    for concern in concerns(material.calibration, graph, channels):
         warnings.warn(concern, stacklevel=2)
-    uniform = {
-        size: [round_width(size, group.size, align) for group in channels.groups]
-        for size in sorted(set(sizes) - {1.0})
-    }
+    uniform = {size: channels.widths(size, align) for size in sorted(set(sizes) - {1.0})}
     if progress or limit is not None:
-        seen = 0 if material is None else tuning.seen
-        seconds, each = estimate(graph, channels, uniform, calibration, len(judged), optimise, seen)
-        what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(calibration):,} images"
-        what += f", {seen:,} images seen in tuning" * (seen > 0)
-        doing = effort if quadrature == "calibrated" else quadrature
-        line, distill_images = forecast(doing, what, seconds, each, distill_images, limit)
-        if progress:
-            print(line, file=sys.stderr)
-        elif not distill_images:
-            warnings.warn(line, stacklevel=2)
+        options = _announced(options, graph, channels, uniform, material, limit, progress)
     with _bars(progress) as bar:
-        ordered = order_channels(graph, channels, order, calibration.inputs, bar("ordering"))
-        rounded = round_constants(ordered, storage)
-        axes = [axis_for(order, group.size, quadrature) for group in channels.groups]
-
-        def tuned(found: Mapping[float, CalibratedSize], samples: Samples) -> Graph:
-            from .integral.tuning import tune
-
-            update = bar("tuning")
-            graph, _ = tune(rounded, channels, axes, found, samples, tuning, storage, checkpoint, update)
-            return graph
-
-        if material is not None and quadrature == "trapezoid" and not tuning.partitions:
-            rounded = tuned({}, material)
-        lowered = Lowering(rounded, channels.dims).run()
-        widths = uniform
-        if optimise != "uniform" and uniform:
-            update = bar("scheduling")
-            widths = schedule(
-                optimise,
-                rounded,
-                channels,
-                axes,
-                lowered,
-                uniform,
-                align,
-                calibration.inputs,
-                judged.inputs,
-                update,
-            )
-        found = {
-            size: CalibratedSize(chosen, refit=effort != "fast" and material is None and size <= refit_up_to)
-            for size, chosen in widths.items()
-        }
-        if material is not None and tuning.partitions:
-            from .integral.partitions import tune_partitions
-
-            for size, calibrated in found.items():
-                update = bar(f"tuning {size:g}")
-                calibrated.grids = tune_partitions(
-                    rounded, channels, axes, calibrated.widths, material, tuning, update
-                )
-        if quadrature in ("calibrated", "rescaled"):
-            solver = Calibration(
-                rounded, channels, axes, storage, seed=seed, rescale=quadrature == "rescaled"
-            )
-            solver.run(list(found.values()), calibration.inputs, bar("calibrating"))
-            if effort == "distill" and found and distill_images:
-                lessons = lessons or Samples(pool.inputs)
-                distill(rounded, channels, axes, found, lessons, distill_images, seed, bar("distilling"))
-            if quadrature == "calibrated" and material is not None:
-                rounded = tuned(found, material)
-                lowered = Lowering(rounded, channels.dims).run()
+        network = laid_out(
+            graph, channels, material.calibration.inputs, options.order, quadrature, storage, bar("ordering")
+        )
+        if options.tunes_by_rule and material.tuned is not None:
+            network = _tuned(options, network, {}, material.tuned, bar)
+        widths = _widths(options, network, uniform, material, bar)
+        found = _fitted(options, network, widths, material, bar)
+        if quadrature == "calibrated" and material.tuned is not None:
+            network = _tuned(options, network, found, material.tuned, bar)
+        lowered = Lowering(network.graph, channels.dims).run()
         draft = assemble(
-            rounded,
-            channels,
-            axes,
+            network,
             lowered,
             found,
             storage=storage,
             align=align,
             schedule=optimise if found else "uniform",
-            source=skeleton(rounded, lowered.weights),
+            source=skeleton(network.graph, lowered.weights),
             labels=labels,
             preprocessing=preprocessing,
             seed=seed,
         )
         layouts = {weight.name: weight.permutation for weight in lowered.weights}
-        measure(rounded, draft, layouts, judged, bar("measuring"))
+        measure(network.graph, draft, layouts, material.judged, bar("measuring"))
     if not is_first():  # of several processes that tuned together
         return draft.bundle(os.fspath(output))
     write_atomically(output, draft.to_bytes())
     return open_bundle(output)
+
+
+# ---------------------------------------------------------------------- what goes in
+@dataclass(frozen=True)
+class _Options:
+    """`export`'s arguments that its steps share."""
+
+    quadrature: str
+    order: str
+    effort: str
+    refit_up_to: float
+    distill_images: int
+    tuning: Tuning
+    checkpoint: str | os.PathLike[str] | None
+    storage: str
+    optimise: str
+    align: int
+    seed: int
+
+    @property
+    def tunes_by_rule(self) -> bool:
+        """Whether control grids are tuned at random sizes, before anything else."""
+        return self.quadrature == "trapezoid" and not self.tuning.partitions
+
+
+@dataclass(frozen=True)
+class _Material:
+    """Images, by what they are for.
+
+    Attributes
+    ----------
+    pool : without labels
+    calibration : those of the pool that calibrate
+    judged : measure the curve
+    tuned : the control grids or the partitions are trained on them
+    lessons : distillation learns from them, instead of from the pool
+    """
+
+    pool: Samples
+    calibration: Samples
+    judged: Samples
+    tuned: Samples | None
+    lessons: Samples | None
+
+
+def _material(
+    options: _Options,
+    graph: Graph,
+    preprocessing: Mapping[str, Mapping[str, Any]],
+    data: Source,
+    evaluate: Source | None,
+    tune: Source | None,
+    images: int,
+) -> _Material:
+    samples = load_samples(data, graph, FEWEST_IMAGES, preprocessing)
+    held_out = None if evaluate is None else load_samples(evaluate, graph, 1, preprocessing)
+    tuned = None if tune is None else load_samples(tune, graph, 1, preprocessing)
+    lessons = None
+    if options.effort == "distill" and tuned is not None:
+        lessons, tuned = tuned, None
+        if options.tuning.mirror:
+            lessons = lessons.with_mirror_images()
+    if held_out is not None:
+        pool, judged = samples, held_out
+    else:
+        pool, judged = samples.split(_pool_size(len(samples), images), options.seed)
+    calibration, _ = pool.split(min(images, len(pool)), options.seed)
+    return _Material(pool, calibration, judged, tuned, lessons)
+
+
+def _pool_size(count: int, images: int) -> int:
+    """How many of ``count`` samples are not held out to measure the curve: a fifth is, or what is spare."""
+    return count - min(_MOST_HELD_OUT, max(count // 5, count - images))
+
+
+def _announced(
+    options: _Options,
+    graph: Graph,
+    channels: Channels,
+    uniform: Mapping[float, Sequence[int]],
+    material: _Material,
+    limit: float | None,
+    progress: bool,
+) -> _Options:
+    """Say what the effort will cost; the options with as much distillation as the limit allows."""
+    seen = 0 if material.tuned is None else options.tuning.seen
+    seconds, each = estimate(
+        graph, channels, uniform, material.calibration, len(material.judged), options.optimise, seen
+    )
+    what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(material.calibration):,} images"
+    what += f", {seen:,} images seen in tuning" * (seen > 0)
+    doing = options.effort if options.quadrature == "calibrated" else options.quadrature
+    line, distilled = forecast(doing, what, seconds, each, options.distill_images, limit)
+    if progress:
+        print(line, file=sys.stderr)
+    elif not distilled:
+        warnings.warn(line, stacklevel=3)
+    return replace(options, distill_images=distilled)
+
+
+# ---------------------------------------------------------------------- the steps
+def _tuned(
+    options: _Options,
+    network: ContinuousNetwork,
+    found: Mapping[float, CalibratedSize],
+    samples: Samples,
+    bar: _Bar,
+) -> ContinuousNetwork:
+    """The network with tuned control grids; sizes change with them, in place."""
+    from .integral.tuning import tune
+
+    tuned, _ = tune(
+        network, found, samples, options.tuning, options.storage, options.checkpoint, bar("tuning")
+    )
+    return tuned
+
+
+def _widths(
+    options: _Options,
+    network: ContinuousNetwork,
+    uniform: dict[float, list[int]],
+    material: _Material,
+    bar: _Bar,
+) -> dict[float, list[int]]:
+    """The width of every group at every size."""
+    if options.optimise == "uniform" or not uniform:
+        return uniform
+    return schedule(
+        options.optimise,
+        network,
+        Lowering(network.graph, network.channels.dims).run(),
+        uniform,
+        options.align,
+        material.calibration.inputs,
+        material.judged.inputs,
+        bar("scheduling"),
+    )
+
+
+def _fitted(
+    options: _Options,
+    network: ContinuousNetwork,
+    widths: Mapping[float, list[int]],
+    material: _Material,
+    bar: _Bar,
+) -> dict[float, CalibratedSize]:
+    """What each size has for itself: partitions, or quadratures, biases and kernels."""
+    refits = options.effort != "fast" and material.tuned is None
+    found = {
+        size: CalibratedSize(chosen, refit=refits and size <= options.refit_up_to)
+        for size, chosen in widths.items()
+    }
+    if material.tuned is not None and options.tuning.partitions:
+        from .integral.partitions import tune_partitions
+
+        for size, calibrated in found.items():
+            calibrated.grids = tune_partitions(
+                network, calibrated.widths, material.tuned, options.tuning, bar(f"tuning {size:g}")
+            )
+    if options.quadrature in ("calibrated", "rescaled"):
+        rescale = options.quadrature == "rescaled"
+        solver = Calibration(network, options.storage, seed=options.seed, rescale=rescale)
+        solver.run(list(found.values()), material.calibration.inputs, bar("calibrating"))
+    if options.effort == "distill" and found and options.distill_images:
+        lessons = material.lessons or Samples(material.pool.inputs)
+        distill(network, found, lessons, options.distill_images, options.seed, bar("distilling"))
+    return found
 
 
 def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tuple[Graph, Channels]:
@@ -283,9 +393,14 @@ def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tup
     return graph, analyse(graph, pinned_by(keep, only))
 
 
-def _pool_size(count: int, images: int) -> int:
-    """How many of ``count`` samples are not held out to measure the curve: a fifth is, or what is spare."""
-    return count - min(_MOST_HELD_OUT, max(count // 5, count - images))
+def _check_groups(graph: Graph, channels: Channels, quadrature: str) -> None:
+    if not channels.groups:
+        raise UsageError(f"{graph.name}: no channel group can be resized")
+    if quadrature == "trapezoid" and (products := contractions(graph, channels)):
+        raise UsageError(
+            f"quadrature: trapezoid does not integrate products of activations ({products[0].node.name}); "
+            f"use calibrated, or keep {channels.groups[products[0].group].name!r}"
+        )
 
 
 def _check_arguments(
@@ -321,7 +436,7 @@ def _check_arguments(
 
 
 @contextmanager
-def _bars(shown: bool) -> Iterator[Callable[[str], Callable[[float], None]]]:
+def _bars(shown: bool) -> Iterator[_Bar]:
     """Progress bars on standard error; yields a function that starts one and returns its update."""
     columns = (TextColumn("{task.description:>12}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bars:

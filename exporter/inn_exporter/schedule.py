@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
-from inn_runtime.axes import Axis, prior, round_width, sampling_matrix
+from inn_runtime.axes import prior, sampling_matrix
 from inn_runtime.manifest import Expression
-from inn_runtime.resample import Discretisation, resize
+from inn_runtime.resample import Discretisation
 from scipy.special import log_softmax
 
 from . import expressions, forward
 from .calibrate import solve
-from .graph import Graph, Node
+from .continuous import ContinuousNetwork
+from .graph import Node
 from .lowering import LoweredGraph
 from .statistics import Moments
-from .structure import Channels
 
 OBJECTIVES = {"uniform": 1, "flops": 8, "params": 1, "latency": 8}
 """What widths may be chosen for, and what they are then multiples of unless the user says otherwise."""
@@ -84,9 +84,7 @@ class Cost:
 
 def schedule(
     objective: str,
-    graph: Graph,
-    channels: Channels,
-    axes: Sequence[Axis],
+    network: ContinuousNetwork,
     lowered: LoweredGraph,
     uniform: Mapping[float, Sequence[int]],
     align: int,
@@ -99,7 +97,7 @@ def schedule(
     Parameters
     ----------
     objective : one of `OBJECTIVES`, not ``uniform``
-    graph : ordered
+    lowered : the same network
     uniform : size, below 1 → the width of every group if all shrink alike
     align : widths are multiples of this, or full
     images : unlabelled inputs, keyed by input name
@@ -107,16 +105,14 @@ def schedule(
         group that these hardly determine would look dispensable
     progress : called with the share of the measurements done
     """
-    cost = Cost.of(objective, lowered)
-    floors = {size: [round_width(size**POWER, full, align) for full in channels.sizes] for size in uniform}
-    ladders = [
-        ladder(full, least, align, cost.block) for full, least in zip(channels.sizes, floors[min(uniform)])
-    ]
+    cost, sizes = Cost.of(objective, lowered), network.channels.sizes
+    floors = {size: network.channels.widths(size**POWER, align) for size in uniform}
+    ladders = [ladder(full, least, align, cost.block) for full, least in zip(sizes, floors[min(uniform)])]
     step = max(1, len(next(iter(images.values()))) // FITTED)
-    grams = full_grams(graph, channels, {name: array[::step][:FITTED] for name, array in images.items()})
+    grams = full_grams(network, {name: array[::step][:FITTED] for name, array in images.items()})
     few = {name: array[:JUDGED] for name, array in held_out.items()}
     wanted = [_measured(rungs) for rungs in ladders]
-    measured = sensitivities(graph, channels, axes, grams, wanted, few, progress)
+    measured = sensitivities(network, grams, wanted, few, progress)
     losses = [loss_curve(rungs, found) for rungs, found in zip(ladders, measured)]
     budgets = {size: int(cost(np.array(widths))) for size, widths in uniform.items()}
     return spend(ladders, losses, cost, budgets, floors)
@@ -207,9 +203,7 @@ def spend(
 
 # ---------------------------------------------------------------------- measuring
 def sensitivities(
-    graph: Graph,
-    channels: Channels,
-    axes: Sequence[Axis],
+    network: ContinuousNetwork,
     grams: Mapping[int, np.ndarray],
     widths: Sequence[Sequence[int]],
     images: Mapping[str, np.ndarray],
@@ -220,9 +214,10 @@ def sensitivities(
     One walk over the full network: where a group begins, the rest of the network runs at each of its widths.
     ``grams`` are those of `full_grams`.
     """
-    graph = graph.scoring()
+    network = network.with_graph(network.graph.scoring())
+    graph, channels = network.graph, network.channels
     reference = forward.run(graph, images)
-    members = [_members(channels, graph, group) for group in range(len(channels.groups))]
+    members = [_members(network, group) for group in range(len(channels.groups))]
     starts: dict[str, list[int]] = {}
     for group, names in enumerate(members):
         first = next(node for node in graph.nodes if not names.isdisjoint(node.inputs))
@@ -235,11 +230,8 @@ def sensitivities(
         rest = replace(graph, nodes=graph.nodes[position[node.output] :])
         for group in starts.get(node.output, ()):
             for width in widths[group]:
-                discretisation = _shrunk(channels, axes, grams, group, width)
-                changed = {
-                    name: resize(graph.constants[name], channels.dims[name], discretisation)
-                    for name in members[group]
-                }
+                discretisation = _shrunk(network, grams, group, width)
+                changed = {name: network.constant(name, discretisation) for name in members[group]}
                 outputs = forward.run(rest, full, {**graph.constants, **changed})
                 result[group][width] = divergence(outputs, reference)
         return forward.run_node(node, full, graph.constants)
@@ -264,8 +256,9 @@ def divergence(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarr
     return total
 
 
-def full_grams(graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+def full_grams(network: ContinuousNetwork, images: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
     """The Gram (N, N) of every quadrature's tensor in the full network."""
+    graph, channels = network.graph, network.channels
     moments, grams, full = Moments(graph, channels), {}, dict(images)
     for node in forward.walk(graph, full, lambda n: forward.run_node(n, full, graph.constants)):
         for index in channels.quadratures_of.get(node.output, ()):
@@ -275,16 +268,18 @@ def full_grams(graph: Graph, channels: Channels, images: Mapping[str, np.ndarray
     return grams
 
 
-def _members(channels: Channels, graph: Graph, group: int) -> set[str]:
+def _members(network: ContinuousNetwork, group: int) -> set[str]:
     """Constants that change with a group."""
-    return {name for name in graph.constants if any(s.group == group for d in channels.dims[name] for s in d)}
+    dims = network.channels.dims
+    return {name for name in network.graph.constants if any(s.group == group for d in dims[name] for s in d)}
 
 
 def _shrunk(
-    channels: Channels, axes: Sequence[Axis], grams: Mapping[int, np.ndarray], group: int, width: int
+    network: ContinuousNetwork, grams: Mapping[int, np.ndarray], group: int, width: int
 ) -> Discretisation:
     """The network with one group at ``width`` and one-shot quadratures for its tensors."""
-    start, sampling = prior(axes[group], width), sampling_matrix(axes[group], width)
+    channels, axis = network.channels, network.axes[group]
+    start, sampling = prior(axis, width), sampling_matrix(axis, width)
 
     def table(index: int) -> np.ndarray | None:
         if channels.quadratures[index][1] != group:
@@ -293,4 +288,4 @@ def _shrunk(
         return (solve(cross, sampling @ cross, start) - start).astype(np.float32)
 
     widths = [width if other == group else full for other, full in enumerate(channels.sizes)]
-    return Discretisation(axes, widths, table)
+    return Discretisation(network.axes, widths, table)

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from math import prod
 
+from inn_runtime.axes import round_width
 from inn_runtime.manifest import Dimension, Segment
 
 from .dimensions import (
@@ -268,6 +269,10 @@ class Channels:
     def sizes(self) -> list[int]:
         """Full width of every group."""
         return [group.size for group in self.groups]
+
+    def widths(self, size: float, align: int = 1) -> list[int]:
+        """The width of every group where all shrink alike."""
+        return [round_width(size, group.size, align) for group in self.groups]
 
     def plain_axes(self, name: str, group: int) -> list[int] | None:
         """The dimensions of a tensor that are a group's channels; None where one is more than these."""

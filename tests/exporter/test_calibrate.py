@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from inn_exporter.calibrate import CalibratedSize, Calibration, graph_with_early_shortcuts, solve
+from inn_exporter.continuous import ContinuousNetwork
 from inn_exporter.folding import fold
 from inn_exporter.forward import live_values, run, run_node
 from inn_exporter.graph import Graph, Node
@@ -14,8 +15,7 @@ from inn_exporter.operators import operator
 from inn_exporter.refit import Observed, refit_step
 from inn_exporter.statistics import SPREAD, Moments, second_moments
 from inn_exporter.storage import store
-from inn_exporter.structure import Channels, analyse
-from inn_runtime.axes import Axis, round_width
+from inn_exporter.structure import analyse
 from networks import Network, images
 
 
@@ -150,7 +150,7 @@ def test_the_smaller_branch_of_a_residual_sum_runs_first() -> None:
 
 
 @pytest.fixture
-def small() -> tuple[Graph, Channels, list[Axis]]:
+def small() -> ContinuousNetwork:
     """A network of two convolutions and a dense layer, and what can be resized in it."""
     network = Network()
     x = network.relu(network.conv(network.input(3, 20, 20), 3, 12))
@@ -158,48 +158,46 @@ def small() -> tuple[Graph, Channels, list[Axis]]:
     network.output(network.dense(network.node("Flatten", network.node("GlobalAveragePool", x)), 10, 5))
     graph = fold(import_onnx(network.model()))
     channels = analyse(graph)
-    return graph, channels, [axis_for("nested", size, "calibrated") for size in channels.sizes]
+    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+    return ContinuousNetwork(graph, channels, axes)
 
 
-def _sizes(channels: Channels, refit: bool = True) -> list[CalibratedSize]:
-    return [CalibratedSize([round_width(s, n, 1) for n in channels.sizes], refit) for s in (0.3, 0.5, 0.8)]
+def _sizes(network: ContinuousNetwork) -> list[CalibratedSize]:
+    return [CalibratedSize(network.channels.widths(size), refit=True) for size in (0.3, 0.5, 0.8)]
 
 
 def test_memory_only_decides_how_many_sizes_are_calibrated_at_a_time(
-    small: tuple[Graph, Channels, list[Axis]], monkeypatch: pytest.MonkeyPatch
+    small: ContinuousNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, channels, axes = small
-    inputs = {graph.inputs[0]: images(40, 3, 20, 20)}
-    together, apart = _sizes(channels), _sizes(channels)
+    inputs = {"x": images(40, 3, 20, 20)}
+    together, apart = _sizes(small), _sizes(small)
     done: list[float] = []
-    Calibration(graph, channels, axes).run(together, inputs, done.append)
+    Calibration(small).run(together, inputs, done.append)
     assert done == sorted(done)
     assert done[-1] == 1.0
     monkeypatch.setattr("inn_exporter.forward.SPILLED", 1000)  # activations in temporary files
-    Calibration(graph, channels, axes, memory=1).run(apart, inputs)
+    Calibration(small, memory=1).run(apart, inputs)
     for a, b in zip(together, apart):
         for name, values in a.constants.items():
             assert np.array_equal(values, b.constants[name]), name
 
 
-def test_live_values_are_the_most_that_a_walk_keeps(small: tuple[Graph, Channels, list[Axis]]) -> None:
-    graph, _, _ = small
+def test_live_values_are_the_most_that_a_walk_keeps(small: ContinuousNetwork) -> None:
     # The first convolution's output and the same after its activation, 12 channels each.
-    assert live_values(graph) == 2 * 12 * 20 * 20
+    assert live_values(small.graph) == 2 * 12 * 20 * 20
 
 
-def test_rescaling_restores_means_and_deviations(small: tuple[Graph, Channels, list[Axis]]) -> None:
-    graph, channels, axes = small
-    inputs = {graph.inputs[0]: images(40, 3, 20, 20)}
-    (size,) = _sizes(channels)[1:2]
-    Calibration(graph, channels, axes, "float32", rescale=True).run([size], inputs)
+def test_rescaling_restores_means_and_deviations(small: ContinuousNetwork) -> None:
+    inputs = {"x": images(40, 3, 20, 20)}
+    size = _sizes(small)[1]
+    Calibration(small, "float32", rescale=True).run([size], inputs)
     assert not size.tables
-    first = graph.nodes[0]
-    full = run_node(first, inputs, graph.constants)[:, : size.widths[0]]
+    first = small.graph.nodes[0]
+    full = run_node(first, inputs, small.graph.constants)[:, : size.widths[0]]
     found = run_node(first, inputs, size.constants)
     assert found == pytest.approx(full, abs=1e-4)
-    output = graph.outputs[0]
-    full, found = (run(graph, inputs, constants)[output] for constants in (None, size.constants))
+    output = small.graph.outputs[0]
+    full, found = (run(small.graph, inputs, constants)[output] for constants in (None, size.constants))
     assert found.mean(0) == pytest.approx(full.mean(0), abs=1e-4)
     assert found.std(0) == pytest.approx(full.std(0), abs=1e-4)
 

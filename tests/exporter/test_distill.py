@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inn_exporter import forward
-from inn_exporter.assemble import round_constants
 from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.continuous import ContinuousNetwork, laid_out
 from inn_exporter.data import Samples
 from inn_exporter.distill import distill
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx
-from inn_exporter.nodes import axis_for, order_channels
 from inn_exporter.structure import analyse
 from inn_runtime import UsageError
-from inn_runtime.axes import round_width
-from inn_runtime.resample import Discretisation, resize
 from networks import Network, images
 from scipy.special import log_softmax, softmax
 
@@ -29,11 +26,11 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
     graph = fold(import_onnx(MODEL))
     channels = analyse(graph)
     inputs = {"x": train}
-    graph = round_constants(order_channels(graph, channels, "nested", inputs), "float16")
+    network = laid_out(graph, channels, inputs)
+    graph = network.graph
     before = {name: values.copy() for name, values in graph.constants.items()}
-    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
-    size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=refit)
-    Calibration(graph, channels, axes).run([size], inputs)
+    size = CalibratedSize(channels.widths(0.3), refit=refit)
+    Calibration(network).run([size], inputs)
     target = forward.run(graph, inputs)[graph.outputs[0]]
 
     def error() -> float:
@@ -42,35 +39,33 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
         return -float(np.mean(np.sum(softmax(target / 2, 1) * log_softmax(output / 2, 1), 1)))
 
     calibrated = error()
-    distill(graph, channels, axes, {0.3: size}, Samples(inputs), seen=32 * 60, seed=0)
+    distill(network, {0.3: size}, Samples(inputs), seen=32 * 60, seed=0)
     assert error() < calibrated
     for name, values in before.items():
         assert np.array_equal(graph.constants[name], values)
     learned = [name for name in size.changed if graph.constants[name].ndim > 1]
     assert bool(learned) == refit
     # What is stored gives the network that was measured.
-    discretisation = Discretisation(axes, size.widths, lambda index: size.tables[index].read())
+    discretisation = size.discretisation(network.axes)
     for name, values in size.constants.items():
-        if name in size.changed:
-            stored = size.changed[name].read()
-        else:
-            stored = resize(graph.constants[name], channels.dims[name], discretisation)
+        changed = size.changed.get(name)
+        stored = network.constant(name, discretisation) if changed is None else changed.read()
         assert np.array_equal(stored, values), name
 
 
 def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
     graph = fold(import_onnx(MODEL))
     channels = analyse(graph)
-    graph = round_constants(order_channels(graph, channels, "nested", {"x": train}), "float16")
-    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+    network = laid_out(graph, channels, {"x": train})
+    graph = network.graph
     said = forward.run(graph, {"x": train})[graph.outputs[0]].argmax(1)
     labels = (said + 1) % 10  # the original never says these
 
     def mean_score(given: np.ndarray | None) -> float:
         """Mean log-likelihood of the labels after a short distillation."""
-        size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=True)
-        Calibration(graph, channels, axes).run([size], {"x": train})
-        distill(graph, channels, axes, {0.3: size}, Samples({"x": train}, given), seen=32 * 20, seed=0)
+        size = CalibratedSize(channels.widths(0.3), refit=True)
+        Calibration(network).run([size], {"x": train})
+        distill(network, {0.3: size}, Samples({"x": train}, given), seen=32 * 20, seed=0)
         output = forward.run(graph, {"x": train}, size.constants)[graph.outputs[0]]
         return float(log_softmax(output, 1)[np.arange(len(labels)), labels].mean())
 
@@ -79,14 +74,13 @@ def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
 
 def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = fold(import_onnx(MODEL))
-    channels = analyse(graph)
-    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
+    network = laid_out(graph, analyse(graph), {"x": train}, "given")
 
     def distilled(*rates: float) -> dict[str, np.ndarray]:
-        size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=True)
-        Calibration(graph, channels, axes).run([size], {"x": train})
+        size = CalibratedSize(network.channels.widths(0.3), refit=True)
+        Calibration(network).run([size], {"x": train})
         monkeypatch.setattr("inn_exporter.distill.RATES", rates)
-        distill(graph, channels, axes, {0.3: size}, Samples({"x": train}), seen=32 * 15, seed=0)
+        distill(network, {0.3: size}, Samples({"x": train}), seen=32 * 15, seed=0)
         return size.constants
 
     for found, expected in zip(distilled(1.0, 0.01).values(), distilled(0.01).values()):
@@ -103,12 +97,11 @@ def test_class_scores_are_learned_where_the_network_ends_in_their_softmax() -> N
         scores = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 12, 5)
         n.output(n.node("Softmax", scores, axis=-1) if ends_in_softmax else scores)
         graph = fold(import_onnx(n.model()))
-        channels = analyse(graph)
-        axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
-        size = CalibratedSize([round_width(0.3, n, 1) for n in channels.sizes], refit=True)
-        Calibration(graph, channels, axes).run([size], inputs)
+        network = laid_out(graph, analyse(graph), inputs)
+        size = CalibratedSize(network.channels.widths(0.3), refit=True)
+        Calibration(network).run([size], inputs)
         before = {name: values.copy() for name, values in size.constants.items()}
-        distill(graph, channels, axes, {0.3: size}, Samples(inputs), seen=32 * 20, seed=0)
+        distill(network, {0.3: size}, Samples(inputs), seen=32 * 20, seed=0)
         assert any(not np.array_equal(values, before[name]) for name, values in size.constants.items())
         return size.constants
 
@@ -120,7 +113,7 @@ def test_labels_must_fit_the_network(train: np.ndarray) -> None:
     graph = fold(import_onnx(MODEL))
     samples = Samples({"x": train}, np.full(len(train), 10))
     with pytest.raises(UsageError, match="labels: expected 0 to 9, found 10 to 10"):
-        distill(graph, analyse(graph), [], {}, samples, seen=32, seed=0)
+        distill(ContinuousNetwork(graph, analyse(graph), []), {}, samples, seen=32, seed=0)
 
 
 def test_mirror_images_follow_the_images() -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inn_exporter import forward
+from inn_exporter.continuous import ContinuousNetwork, laid_out
 from inn_exporter.folding import fold
-from inn_exporter.graph import Graph, Node
+from inn_exporter.graph import Node
 from inn_exporter.importers import import_onnx
 from inn_exporter.lowering import Lowering
-from inn_exporter.nodes import axis_for, order_channels
 from inn_exporter.schedule import (
     OBJECTIVES,
     Cost,
@@ -25,13 +25,14 @@ from inn_exporter.schedule import (
     sensitivities,
     spend,
 )
-from inn_exporter.structure import Channels, analyse
-from inn_runtime.axes import Axis, round_width
+from inn_exporter.structure import analyse
+from inn_runtime.axes import round_width
 from inn_runtime.manifest import evaluate
 from inn_runtime.manifest_parser import SCHEDULES
 from networks import Network, images
 
 SIZES = (0.2, 0.5, 0.7)
+Prepared = tuple[ContinuousNetwork, dict[str, np.ndarray]]
 
 
 def _network() -> Network:
@@ -48,44 +49,38 @@ def _network() -> Network:
 
 
 @pytest.fixture(scope="module")
-def prepared() -> tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]]:
-    graph = fold(import_onnx(_network().model()))
-    channels = analyse(graph)
-    inputs = {"x": images(48, 3, 8, 8)}
-    graph = order_channels(graph, channels, "nested", inputs)
-    return graph, channels, [axis_for("nested", n, "calibrated") for n in channels.sizes], inputs
-
-
-def _uniform(channels: Channels, align: int) -> dict[float, list[int]]:
-    return {size: [round_width(size, n, align) for n in channels.sizes] for size in SIZES}
+def prepared() -> Prepared:
+    graph, inputs = fold(import_onnx(_network().model())), {"x": images(48, 3, 8, 8)}
+    return laid_out(graph, analyse(graph), inputs, storage="float32"), inputs
 
 
 def test_a_bundle_knows_every_objective() -> None:
     assert tuple(OBJECTIVES) == SCHEDULES
 
 
-def test_a_softmax_at_the_end_changes_no_sensitivity(
-    prepared: tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]],
-) -> None:
-    graph, channels, axes, inputs = prepared
+def test_a_softmax_at_the_end_changes_no_sensitivity(prepared: Prepared) -> None:
+    network, inputs = prepared
+    graph = network.graph
     (scores,) = graph.outputs
     softmax = Node("Softmax", "softmax", (scores,), ("probabilities",), {"axis": 1})
     shapes = {**graph.shapes, "probabilities": graph.shapes[scores]}
     longer = replace(graph, nodes=[*graph.nodes, softmax], outputs=["probabilities"], shapes=shapes)
-    grams, widths = full_grams(graph, channels, inputs), [[n // 2] for n in channels.sizes]
-    found, expected = (sensitivities(g, channels, axes, grams, widths, inputs) for g in (longer, graph))
+    grams, widths = full_grams(network, inputs), [[n // 2] for n in network.channels.sizes]
+    networks = network.with_graph(longer), network
+    found, expected = (sensitivities(n, grams, widths, inputs) for n in networks)
     assert found == expected
 
 
 @pytest.mark.parametrize("objective", ["flops", "params", "latency"])
 @pytest.mark.parametrize("align", [1, 3, 8])
 def test_schedules_meet_the_budget_and_shrink_the_useless_group_first(
-    prepared: tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]], objective: str, align: int
+    prepared: Prepared, objective: str, align: int
 ) -> None:
-    graph, channels, axes, inputs = prepared
-    lowered = Lowering(graph, channels.dims).run()
-    uniform = _uniform(channels, align)
-    found = schedule(objective, graph, channels, axes, lowered, uniform, align, inputs, inputs)
+    network, inputs = prepared
+    channels = network.channels
+    lowered = Lowering(network.graph, channels.dims).run()
+    uniform = {size: channels.widths(size, align) for size in SIZES}
+    found = schedule(objective, network, lowered, uniform, align, inputs, inputs)
     cost = Cost.of(objective, lowered)
     assert list(found) == sorted(SIZES)
     for size, widths in found.items():
@@ -96,16 +91,14 @@ def test_schedules_meet_the_budget_and_shrink_the_useless_group_first(
     first, useless, last = found[0.7]
     assert useless < min(first, last)
     assert first + last > sum(uniform[0.7][::2])
-    assert found == schedule(objective, graph, channels, axes, lowered, uniform, align, inputs, inputs)
+    assert found == schedule(objective, network, lowered, uniform, align, inputs, inputs)
 
 
-def test_copies_of_a_channel_are_worth_nothing(
-    prepared: tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]],
-) -> None:
-    graph, channels, axes, inputs = prepared
+def test_copies_of_a_channel_are_worth_nothing(prepared: Prepared) -> None:
+    network, inputs = prepared
     done: list[float] = []
     first, useless, last = sensitivities(
-        graph, channels, axes, full_grams(graph, channels, inputs), [[2, 16]] * 3, inputs, done.append
+        network, full_grams(network, inputs), [[2, 16]] * 3, inputs, done.append
     )
     assert max(useless.values()) < 1e-3 * min(first[2], last[2])
     assert first[2] > first[16] > 0
@@ -113,23 +106,21 @@ def test_copies_of_a_channel_are_worth_nothing(
     assert done == sorted(done)
 
 
-def test_only_what_follows_a_group_runs_again(
-    prepared: tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    graph, channels, axes, inputs = prepared
-    grams = full_grams(graph, channels, inputs)
+def test_only_what_follows_a_group_runs_again(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs = prepared
+    graph, channels = network.graph, network.channels
+    grams = full_grams(network, inputs)
     few = {name: array[:8] for name, array in inputs.items()}
     run, ran = forward.run_tensors, []
     monkeypatch.setattr(forward, "run_tensors", lambda node, *rest: (ran.append(node), run(node, *rest))[1])
-    sensitivities(graph, channels, axes, grams, [[], [], [8]], few)
+    sensitivities(network, grams, [[], [], [8]], few)
     last = next(i for i, node in enumerate(graph.nodes) if node.name == channels.groups[2].name)
     assert len(ran) == 2 * len(graph.nodes) + len(graph.nodes) - last
 
 
-def test_costs_are_those_of_the_bundle(
-    prepared: tuple[Graph, Channels, list[Axis], dict[str, np.ndarray]],
-) -> None:
-    graph, channels, _, _ = prepared
+def test_costs_are_those_of_the_bundle(prepared: Prepared) -> None:
+    network, _ = prepared
+    graph, channels = network.graph, network.channels
     lowered = Lowering(graph, channels.dims).run()
     widths = [5, 12, 31]
     assert Cost.of("flops", lowered)(np.array(widths)) == evaluate(lowered.macs, widths)

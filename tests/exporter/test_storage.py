@@ -8,16 +8,15 @@ from typing import Any
 import inn_runtime as inn
 import numpy as np
 import pytest
-from inn_exporter.assemble import Draft, assemble, round_constants
+from inn_exporter.assemble import Draft, assemble
 from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.continuous import laid_out
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx
 from inn_exporter.lowering import LoweredGraph, Lowering
-from inn_exporter.nodes import axis_for
 from inn_exporter.onnx_writer import resized_constants
 from inn_exporter.storage import Stored, pack, store, store_coarsely, store_like
 from inn_exporter.structure import analyse
-from inn_runtime.axes import round_width
 from inn_runtime.packed import unpack
 from networks import Network, images
 
@@ -125,14 +124,13 @@ def drafted(schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGr
     network.output(network.dense(network.relu(network.dense(x, 10, 30)), 30, 5))
     graph = fold(import_onnx(network.model()))
     channels = analyse(graph)
-    graph = round_constants(graph, "float16")
-    axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
-    size = CalibratedSize([round_width(0.5, n, 1) for n in channels.sizes], refit=True)
-    calibration = Calibration(graph, channels, axes)
-    calibration.run([size], {"x": images(40, 3, 6, 6)})
-    lowered = Lowering(graph, channels.dims).run()
+    inputs = {"x": images(40, 3, 6, 6)}
+    resizable = laid_out(graph, channels, inputs)
+    size = CalibratedSize(channels.widths(0.5), refit=True)
+    Calibration(resizable).run([size], inputs)
+    lowered = Lowering(resizable.graph, channels.dims).run()
     draft = assemble(
-        graph, channels, axes, lowered, {0.5: size}, storage="float16", align=1, source=b"onnx", labels=(),
+        resizable, lowered, {0.5: size}, storage="float16", align=1, source=b"onnx", labels=(),
         preprocessing={}, seed=0, schedule=schedule,
     )  # fmt: skip
     return draft, size, lowered

@@ -13,10 +13,10 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 from inn_exporter import export, forward, from_cell
-from inn_exporter.assemble import round_constants
 from inn_exporter.backend import mindspore, tensor
 from inn_exporter.calibrate import CalibratedSize, Calibration
 from inn_exporter.cli import export_command
+from inn_exporter.continuous import ContinuousNetwork, laid_out
 from inn_exporter.data import Samples
 from inn_exporter.folding import fold
 from inn_exporter.graph import Graph
@@ -32,13 +32,11 @@ from inn_exporter.integral import (
 )
 from inn_exporter.integral.partitions import tune_partitions
 from inn_exporter.lowering import Lowering
-from inn_exporter.nodes import axis_for, order_channels
 from inn_exporter.onnx_writer import resized_constants
 from inn_exporter.schedule import divergence
-from inn_exporter.structure import Channels, analyse
+from inn_exporter.structure import analyse
 from inn_runtime import UsageError
-from inn_runtime.axes import Axis, Grid, round_width
-from inn_runtime.resample import resize
+from inn_runtime.axes import Grid, round_width
 from networks import Network
 from onnx import ModelProto
 
@@ -63,7 +61,7 @@ def model() -> ModelProto:
     return net.model()
 
 
-Prepared = tuple[Graph, Channels, list[Axis], dict[float, CalibratedSize]]
+Prepared = tuple[ContinuousNetwork, dict[float, CalibratedSize]]
 
 
 def prepare(samples: Samples, order: str = "nested") -> Prepared:
@@ -71,14 +69,13 @@ def prepare(samples: Samples, order: str = "nested") -> Prepared:
     graph = fold(import_onnx(model()))
     channels = analyse(graph)
     inputs = {"x": samples.inputs["x"][:128]}
-    graph = round_constants(order_channels(graph, channels, order, inputs), "float16")
     quadrature = "calibrated" if order == "nested" else "trapezoid"
-    axes = [axis_for(order, size, quadrature) for size in channels.sizes]
-    sizes = {s: CalibratedSize([round_width(s, n, 1) for n in channels.sizes]) for s in SIZES}
+    network = laid_out(graph, channels, inputs, order, quadrature)
+    sizes = {s: CalibratedSize(channels.widths(s)) for s in SIZES}
     if order != "nested":
-        return graph, channels, axes, {}
-    Calibration(graph, channels, axes).run(list(sizes.values()), inputs)
-    return graph, channels, axes, sizes
+        return network, {}
+    Calibration(network).run(list(sizes.values()), inputs)
+    return network, sizes
 
 
 def right(graph: Graph, samples: Samples, constants: dict[str, np.ndarray] | None = None) -> float:
@@ -88,20 +85,21 @@ def right(graph: Graph, samples: Samples, constants: dict[str, np.ndarray] | Non
 
 
 def test_all_sizes_learn_labels_together(labelled: Samples) -> None:
-    graph, channels, axes, sizes = prepare(labelled)
+    network, sizes = prepare(labelled)
     tables = {s: {q: t.read() for q, t in found.tables.items()} for s, found in sizes.items()}
     tuning = Tuning(seen=16_000, batch=64, rate=3e-3, sizes=2)
-    tuned, log = tune(graph, channels, axes, sizes, labelled, tuning)
-    assert right(graph, labelled) < 0.3 < 0.6 < right(tuned, labelled)
+    tuned, log = tune(network, sizes, labelled, tuning)
+    assert right(network.graph, labelled) < 0.3 < 0.6 < right(tuned.graph, labelled)
     for size, found in sizes.items():
-        assert right(tuned, labelled, found.constants) > 0.55
+        assert right(tuned.graph, labelled, found.constants) > 0.55
         assert all(np.array_equal(t.read(), tables[size][q]) for q, t in found.tables.items())
     assert set(log[-1]["loss"]) == {"1", "0.3", "0.6"}
     assert log[-1]["loss"]["0.3"] < log[0]["loss"]["0.3"]
 
 
 def test_without_labels_sizes_come_closer_to_the_original(labelled: Samples) -> None:
-    graph, channels, axes, sizes = prepare(labelled)
+    network, sizes = prepare(labelled)
+    graph = network.graph
     unlabelled = Samples(labelled.inputs)
     name = graph.outputs[0]
     original = forward.run(graph, labelled.inputs)[name]
@@ -111,15 +109,15 @@ def test_without_labels_sizes_come_closer_to_the_original(labelled: Samples) -> 
         return float(((found - original) ** 2).mean())
 
     before = error()
-    tune(graph, channels, axes, sizes, unlabelled, Tuning(seen=8_000, batch=50, mirror=True, rate=2e-3))
+    tune(network, sizes, unlabelled, Tuning(seen=8_000, batch=50, mirror=True, rate=2e-3))
     assert error() < 0.8 * before
 
 
 def test_random_sizes_are_tuned_by_the_rule(labelled: Samples) -> None:
-    graph, channels, axes, _ = prepare(labelled, "smooth")
+    network, _ = prepare(labelled, "smooth")
     tuning = Tuning(seen=12_800, batch=64, rate=3e-3, most=1.5)
-    tuned, log = tune(graph, channels, axes, {}, labelled, tuning)
-    assert right(tuned, labelled) > 0.55
+    tuned, log = tune(network, {}, labelled, tuning)
+    assert right(tuned.graph, labelled) > 0.55
     assert {"1", "0.3+", "0.7+", "1.2+"} <= {name for row in log for name in row["loss"]}
 
 
@@ -141,8 +139,8 @@ def test_interrupted_runs_end_as_if_they_had_not_been(labelled: Samples, tmp_pat
     done: list[float] = []
     resumed, _ = tune(*prepare(labelled), labelled, tuning, checkpoint=path, progress=done.append)
     assert done[0] > 0.5
-    for name, values in whole.constants.items():
-        np.testing.assert_allclose(resumed.constants[name], values, atol=2e-3)
+    for name, values in whole.graph.constants.items():
+        np.testing.assert_allclose(resumed.graph.constants[name], values, atol=2e-3)
     with pytest.raises(UsageError, match="another run: tuning: expected"):
         tune(*prepare(labelled), labelled, Tuning(seen=640), checkpoint=path)
     path.write_bytes(b"no")
@@ -205,17 +203,17 @@ def test_a_tuned_bundle_is_what_was_tuned(labelled: Samples, tmp_path: Path) -> 
 
 
 def test_tuned_partitions_bring_the_outputs_closer(labelled: Samples) -> None:
-    graph, channels, axes, _ = prepare(labelled, "smooth")
-    widths = [round_width(0.5, n, 1) for n in channels.sizes]
+    network, _ = prepare(labelled, "smooth")
+    graph, widths = network.graph, network.channels.widths(0.5)
     original = forward.run(graph, labelled.inputs)
 
     def error(grids: dict[int, Grid]) -> float:
-        size = CalibratedSize(widths, grids=grids).discretisation(axes)
-        constants = {name: resize(v, channels.dims[name], size) for name, v in graph.constants.items()}
+        size = CalibratedSize(widths, grids=grids).discretisation(network.axes)
+        constants = {name: network.constant(name, size) for name in graph.constants}
         return divergence(forward.run(graph, labelled.inputs, constants), original)
 
     tuning = Tuning(seen=3_200, batch=64, rate=1e-2, partitions=True)
-    found = tune_partitions(graph, channels, axes, widths, Samples(labelled.inputs), tuning)
+    found = tune_partitions(network, widths, Samples(labelled.inputs), tuning)
     assert error(found) < 0.5 * error({})
 
 

@@ -7,14 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inn_runtime.axes import Axis, Grid
+from inn_runtime.axes import Grid
 from inn_runtime.manifest import Segment
 from inn_runtime.resample import Discretisation
 
 from ..backend import mindspore
+from ..continuous import ContinuousNetwork
 from ..data import Samples
-from ..graph import Graph
-from ..structure import Channels
 from .axis import Partition
 from .network import IntegralNetwork
 from .options import Tuning
@@ -25,9 +24,7 @@ from .tuning import TuningError, cosine, objective
 
 
 def tune_partitions(
-    graph: Graph,
-    channels: Channels,
-    axes: Sequence[Axis],
+    network: ContinuousNetwork,
     widths: Sequence[int],
     samples: Samples,
     tuning: Tuning,
@@ -37,7 +34,7 @@ def tune_partitions(
 
     Parameters
     ----------
-    axes : interpolated (linear, cubic)
+    network : its axes are interpolated (linear, cubic)
     widths : of every group; those that are 1 or full keep their nodes
     samples : images, with labels or without
 
@@ -45,12 +42,13 @@ def tune_partitions(
     ------
     TuningError : the loss is not finite
     """
+    graph, axes = network.graph, network.axes
     partitions = {
         group: Partition(axis.size, width, f"partition{group}")
         for group, (axis, width) in enumerate(zip(axes, widths))
         if 1 < width < axis.size
     }
-    network = IntegralNetwork(graph, channels)
+    integral = IntegralNetwork(graph, network.channels)
     fixed = Discretisation(axes, widths, lambda quadrature: None)
     loss_of, targets = objective(graph, samples, tuning)
     group = Group()
@@ -68,7 +66,7 @@ def tune_partitions(
         def learned(segment: Segment) -> Any:
             return matrices.get((segment.group or 0, segment.quadrature is not None))
 
-        return loss_of(network.outputs(batch[:-1], Sampling(fixed, learned)), batch[-1])
+        return loss_of(integral.outputs(batch[:-1], Sampling(fixed, learned)), batch[-1])
 
     gradient = mindspore().value_and_grad(loss, None, optimiser.parameters)
     for step, batch in pipeline.batches(0):

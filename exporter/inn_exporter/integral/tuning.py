@@ -20,18 +20,16 @@ from typing import Any
 
 import numpy as np
 from inn_runtime import InnError, UsageError
-from inn_runtime.axes import Axis, round_width
 from inn_runtime.resample import Discretisation
 
 from .. import forward
-from ..assemble import round_constants
 from ..backend import mindspore, tensor
 from ..calibrate import CalibratedSize
+from ..continuous import ContinuousNetwork, round_constants
 from ..data import Samples, check_labels
 from ..graph import Graph
 from ..operators import operator
 from ..storage import store_like
-from ..structure import Channels
 from .checkpoint import Checkpoint, digest
 from .losses import LABEL_WEIGHT, cross_entropy, divergence
 from .network import IntegralNetwork
@@ -58,22 +56,19 @@ class _Size:
 
 
 def tune(
-    graph: Graph,
-    channels: Channels,
-    axes: Sequence[Axis],
+    network: ContinuousNetwork,
     sizes: Mapping[float, CalibratedSize],
     samples: Samples,
     tuning: Tuning,
     storage: str = "float16",
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[float], None] = lambda done: None,
-) -> tuple[Graph, list[dict[str, Any]]]:
+) -> tuple[ContinuousNetwork, list[dict[str, Any]]]:
     """Tune a network's control grids, and in place the biases of calibrated sizes.
 
     Parameters
     ----------
-    graph : ordered
-    axes : of every channel group
+    network : ordered
     sizes : calibrated, without refitted kernels; empty: random sizes by the axes' rule
     samples : images, with labels or without
     storage : of the control grids, which are rounded to it at the end
@@ -93,16 +88,17 @@ def tune(
     kept = None
     if checkpoint is not None:
         identity = {
-            "network": digest(graph.constants),
+            "network": digest(network.graph.constants),
             "images": digest(samples.inputs),
             "tuning": asdict(tuning),
             "sizes": {f"{size:g}": found.widths for size, found in sizes.items()},
         }
         kept = Checkpoint(Path(checkpoint), identity)
-    run = _Run(graph.scoring(), channels, axes, sizes, samples, tuning, kept)
+    run = _Run(network.with_graph(network.graph.scoring()), sizes, samples, tuning, kept)
     for done in run.steps():
         progress(done)
-    tuned = round_constants(replace(graph, constants=run.network.constants()), storage)
+    graph = replace(network.graph, constants=run.network.constants())
+    tuned = network.with_graph(round_constants(graph, storage))
     run.write_back(tuned, sizes)
     return tuned, run.log
 
@@ -143,18 +139,17 @@ class _Run:
 
     def __init__(
         self,
-        graph: Graph,
-        channels: Channels,
-        axes: Sequence[Axis],
+        network: ContinuousNetwork,
         sizes: Mapping[float, CalibratedSize],
         samples: Samples,
         tuning: Tuning,
         checkpoint: Checkpoint | None,
     ) -> None:
-        self._channels, self._axes, self._tuning = channels, axes, tuning
+        graph, axes = network.graph, network.axes
+        self._channels, self._axes, self._tuning = network.channels, axes, tuning
         self._group = Group()
         self.log: list[dict[str, Any]] = []
-        self.network = IntegralNetwork(graph, channels)
+        self.network = IntegralNetwork(graph, network.channels)
         biases = [node.inputs[2] for node in graph.nodes if operator(node).linear]
         parameter = mindspore().Parameter
         self._sizes = [
@@ -240,7 +235,7 @@ class _Run:
 
     def _random_size(self, random: np.random.Generator) -> _Size:
         size = random.uniform(self._tuning.least, self._tuning.most)
-        widths = [round_width(size, axis.size, 1) for axis in self._axes]
+        widths = self._channels.widths(size)
         band = f"{math.floor(10 * size) / 10:g}+"
         return _Size(band, Sampling(Discretisation(self._axes, widths, lambda quadrature: None)))
 
@@ -277,9 +272,9 @@ class _Run:
             found.append(loss)
         return found
 
-    def write_back(self, tuned: Graph, sizes: Mapping[float, CalibratedSize]) -> None:
+    def write_back(self, tuned: ContinuousNetwork, sizes: Mapping[float, CalibratedSize]) -> None:
         """Give calibrated sizes their tuned biases, and constants that follow from tuned grids."""
         for (_, calibrated), size in zip(sorted(sizes.items()), self._sizes):
             for name, parameter in size.own.items():
                 calibrated.changed[name] = store_like(parameter.asnumpy(), calibrated.changed[name])
-            calibrated.sample(tuned, self._channels, self._axes)
+            calibrated.sample(tuned)

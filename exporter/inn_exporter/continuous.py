@@ -1,0 +1,60 @@
+"""A network whose channel groups are continuous axes, and how one is made of any network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from inn_runtime.axes import Axis
+from inn_runtime.resample import Discretisation, resize
+
+from .graph import Graph
+from .nodes import axis_for, order_channels
+from .storage import store
+from .structure import Channels
+
+
+@dataclass(frozen=True)
+class ContinuousNetwork:
+    """What is resampled.
+
+    Attributes
+    ----------
+    graph : the network at full size, laid out along its axes; its constants are the control grids
+    channels : its channel groups
+    axes : the axis of every group
+    """
+
+    graph: Graph
+    channels: Channels
+    axes: Sequence[Axis]
+
+    def with_graph(self, graph: Graph) -> ContinuousNetwork:
+        """The same axes of another form of the network."""
+        return replace(self, graph=graph)
+
+    def constant(self, name: str, size: Discretisation) -> np.ndarray:
+        """A constant at a size."""
+        return resize(self.graph.constants[name], self.channels.dims[name], size)
+
+
+def laid_out(
+    graph: Graph,
+    channels: Channels,
+    images: Mapping[str, np.ndarray],
+    order: str = "nested",
+    quadrature: str = "calibrated",
+    storage: str = "float16",
+    progress: Callable[[float], None] = lambda done: None,
+) -> ContinuousNetwork:
+    """A network with its channels in an order, see `order_channels`, rounded as it will be stored."""
+    ordered = order_channels(graph, channels, order, images, progress)
+    axes = [axis_for(order, size, quadrature) for size in channels.sizes]
+    return ContinuousNetwork(round_constants(ordered, storage), channels, axes)
+
+
+def round_constants(graph: Graph, storage: str) -> Graph:
+    """The graph with its constants rounded as they will be stored."""
+    constants = {name: store(values, storage).read() for name, values in graph.constants.items()}
+    return replace(graph, constants=constants)
