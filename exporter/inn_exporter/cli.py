@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inn_runtime import UsageError
+from inn_runtime.cli.options import preprocess_option, preprocess_values
 
 from .integral.options import Tuning
 
@@ -137,12 +138,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=256, help="images to calibrate with (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
     _group_arguments(parser)
-    parser.add_argument(
-        "--preprocess",
-        metavar="JSON",
-        help='how images become the input, a file or text: {"scale": 255, "mean": [0.485, …], "std": '
-        '[0.229, …], "crop": 0.875}; with it, images may be folders of files',
-    )
+    preprocess_option(parser, "with it, images may be folders of files")
     parser.add_argument("--labels", type=Path, metavar="NAMES.txt", help="class names, one a line")
     parser.add_argument("--json", action="store_true", help="print the bundle's summary as JSON")
     parser.set_defaults(run=_export)
@@ -219,7 +215,7 @@ def _export(options: argparse.Namespace) -> None:
             seed=options.seed,
             keep=options.keep,
             only=options.only,
-            preprocessing=_preprocessing(options),
+            preprocessing=preprocess_values(options.preprocess),
             labels=_lines(options.labels) if options.labels else (),
             input_shapes=dict(_shape(text) for text in options.input_shape),
             progress=True,
@@ -265,24 +261,6 @@ def _tuning(options: argparse.Namespace) -> Tuning:
     names = ("seen", "batch", "rate", "mirror", "partitions", "least", "most", "patience", "seed")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     return Tuning(**given)
-
-
-def _preprocessing(options: argparse.Namespace) -> dict[str, Any]:
-    if options.preprocess is None:
-        return {}
-    text = options.preprocess
-    if not text.lstrip().startswith("{"):
-        try:
-            text = Path(text).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--preprocess: cannot read {options.preprocess}: {error}") from None
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--preprocess: expected JSON, found {options.preprocess!r} ({error})") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"--preprocess: expected a JSON object, found {options.preprocess!r}")
-    return values
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

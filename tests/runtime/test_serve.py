@@ -385,7 +385,7 @@ def test_mistakes_are_refused_before_anything_is_served(
         (2, [bundle, "--host", "no.such.host.invalid"], "--host: 'no.such.host.invalid' is no address"),
         (1, [bundle, "--host", "192.0.2.1", "--port", "0"], "cannot listen on 192.0.2.1 port 0"),
         (2, [bundle, "--port", "0", "--preprocess", "{"], "--preprocess: expected JSON"),
-        (2, [bundle, "--port", "0", "--preprocess", "[]"], "--preprocess: expected an object, found []"),
+        (2, [bundle, "--port", "0", "--preprocess", "[]"], "--preprocess: cannot read []: "),
         (2, [bundle, "--port", "0", "--preprocess", '{"mean": "x"}'], "preprocess: mean: expected 3"),
         (2, [bundle, "--port", "0", "--threads", "0"], "threads"),
         (2, [other, "--port", "0"], "does not say how pictures become its input 'image'; add --preprocess"),

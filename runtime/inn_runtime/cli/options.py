@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,34 @@ def weights_option(parser: argparse.ArgumentParser) -> None:
         help="type of the weights in the .ms model (default: float32; float16 halves the file, the engine "
         "computes in float32 either way)",
     )
+
+
+def preprocess_option(parser: argparse.ArgumentParser, effect: str) -> None:
+    parser.add_argument(
+        "--preprocess",
+        metavar="JSON",
+        help='how images become the input, a file or text: {"scale": 255, "mean": [0.485, …], "std": '
+        f'[0.229, …], "crop": 0.875}}; {effect}',
+    )
+
+
+def preprocess_values(given: str | None) -> dict[str, Any] | None:
+    """What ``--preprocess`` says: a JSON object, or the name of a file that holds one."""
+    if given is None:
+        return None
+    text = given
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(given).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--preprocess: cannot read {given}: {error}") from None
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--preprocess: expected JSON, found {given!r} ({error})") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"--preprocess: expected a JSON object, found {given!r}")
+    return values
 
 
 def resampled(bundle: Bundle, size: str, strict: bool = False, weights: str = "float32") -> Model:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import socket
 from pathlib import Path
 from typing import Any
 
 from ..bundle import open_bundle
-from ..cli.commands import ENGINES
+from ..cli.options import engine_options, preprocess_option, preprocess_values
 from ..errors import InnError, UsageError
 
 EXAMPLES = """\
@@ -39,11 +38,8 @@ def register(subparsers: Any) -> None:
         help="another name under which browsers reach this device, for instance board.lan",
     )
     parser.add_argument("--samples", type=Path, metavar="FOLDER", help="pictures that the page offers")
-    parser.add_argument(
-        "--preprocess", metavar="JSON", help="how pictures become the input, where the bundle does not say"
-    )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="engine threads (default: 1)")
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="see inn bench --help")
+    preprocess_option(parser, "needed where the bundle does not say")
+    engine_options(parser)
     parser.set_defaults(run=_serve)
 
 
@@ -62,7 +58,7 @@ def _serve(options: argparse.Namespace) -> None:
     samples = find_samples(options.samples) if options.samples else ()
     bundle = open_bundle(options.bundle)
     listener = _listen(options.host, options.port)
-    preprocess = _preprocess(options.preprocess)
+    preprocess = preprocess_values(options.preprocess)
     with listener, Workbench(bundle, preprocess, options.threads, options.engine) as workbench:
         app = make_app(workbench, samples, hosts=(options.host, *options.allow_host))
         print(f"{bundle.manifest.name}: {_url(listener)} (Ctrl-C ends)", flush=True)
@@ -79,18 +75,6 @@ def _serve(options: argparse.Namespace) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
         print("ended", flush=True)
-
-
-def _preprocess(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--preprocess: expected JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"--preprocess: expected an object, found {text}")
-    return values
 
 
 def _listen(host: str, port: int) -> socket.socket:
