@@ -46,6 +46,18 @@ def table(rows: list[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def table_1(networks: dict[str, list[Row]]) -> str:
+    """The paper's Table 1: each network as it was trained, an integral one from scratch, and the first one
+    converted and tuned, at full size."""
+    lines = [["network", "discrete", "INN from scratch", "INN from conversion"], ["---"] * 4]
+    for network, rows in networks.items():
+        _, scale = METRICS[measured(rows)[0]["metric"]]
+        full = {row["method"]: scale * row["value"] for row in measured(rows) if row["size"] == 1.0}
+        found = (full.get(method) for method in ("l1", "inn-from-scratch", "inn, tuned"))
+        lines.append([TITLES[network], *("" if value is None else f"{value:.2f}" for value in found)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def draw(networks: dict[str, list[Row]], path: Path) -> None:
     """A panel for each network: what every method keeps, against the size."""
     figure, panels = plt.subplots(1, len(networks), figsize=(4 * len(networks), 4), layout="constrained")
@@ -78,7 +90,9 @@ def main() -> None:
     for network, found in networks.items():
         n = measured(found)[0]["n"]
         print(f"\n{TITLES.get(network, network)}, {n:,} images\n\n{table(found)}")
-    draw({name: networks[name] for name in TITLES if name in networks}, arguments.output / "paper-curves.svg")
+    shown = {name: networks[name] for name in TITLES if name in networks}
+    print(f"\nTable 1\n\n{table_1(shown)}")
+    draw(shown, arguments.output / "paper-curves.svg")
 
 
 if __name__ == "__main__":
