@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from .memory import measure_memory
 from .model import Model
 from .noise import noise
 from .session import Session
+from .timing import timed
 
 PROFILED_RUNS = 20
 """Runs whose node times are averaged."""
@@ -119,9 +119,9 @@ def _measure(
 ) -> dict[str, Any]:
     inputs = {port.name: noise(0, (batch, *port.shape[1:])) for port in model.bundle.manifest.inputs}
     with Session(model, threads=threads, engine=engine) as session:
-        first = _timed(session, inputs, 1)
-        warm = _timed(session, inputs, warmup)
-        times = _timed(session, inputs, runs)
+        first = timed(session, inputs, 1)
+        warm = timed(session, inputs, warmup)
+        times = timed(session, inputs, runs)
         return {
             "engine": session.engine,
             "engine_version": session.engine_version,
@@ -145,15 +145,3 @@ def node_times(session: Session, inputs: Mapping[str, npt.NDArray[np.float32]]) 
     found = [session.profile(inputs) for _ in range(PROFILED_RUNS)]
     means = np.mean([[node.milliseconds for node in nodes] for nodes in found], axis=0)
     return [NodeTime(node.name, node.type, float(mean)) for node, mean in zip(found[0], means)]
-
-
-def _timed(
-    session: Session, inputs: dict[str, npt.NDArray[np.float32]], count: int
-) -> npt.NDArray[np.float64]:
-    """Milliseconds of each of ``count`` runs."""
-    times = np.empty(count)
-    for index in range(count):
-        start = time.perf_counter()
-        session.run(inputs)
-        times[index] = (time.perf_counter() - start) * 1e3
-    return times

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from .errors import InnError
 from .files import write_atomically
 from .memory import measure_memory
 from .noise import noise
+from .timing import timed
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -177,16 +177,6 @@ def measure_latency(model: Model, threads: int, engine: str) -> float:
     """Median milliseconds of one call at batch 1, after a warm-up."""
     inputs = {port.name: noise(0, port.shape) for port in model.bundle.manifest.inputs}
     with model.session(threads=threads, engine=engine) as session:
-        _repeat(session.run, inputs, WARMUP_SECONDS, WARMUP_RUNS)
-        times = _repeat(session.run, inputs, TIMED_SECONDS, TIMED_RUNS)
-    return 1e3 * float(np.median(times))
-
-
-def _repeat(run: Any, inputs: Any, seconds: float, least: int) -> list[float]:
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < end:
-        start = time.perf_counter()
-        run(inputs)
-        times.append(time.perf_counter() - start)
-    return times
+        timed(session, inputs, WARMUP_RUNS, seconds=WARMUP_SECONDS)
+        times = timed(session, inputs, TIMED_RUNS, seconds=TIMED_SECONDS)
+    return float(np.median(times))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict, deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from ..noise import noise
 from ..plan import make_plan
 from ..preprocessing import Preprocessing
 from ..session import Array, Session
+from ..timing import timed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -74,7 +74,7 @@ class Workbench:
             with self._lock:
                 session = self._session(self._full)
                 self._engine_version = session.engine_version
-                _timed(session, self._noise(), 1)  # an engine that cannot run it says so now
+                timed(session, self._noise())  # an engine that cannot run it says so now
         except BaseException:
             self.close()
             raise
@@ -189,7 +189,7 @@ class Workbench:
         session = self._session(size)
         try:
             outputs = session.run(images)
-            times = _timed(session, images, RUNS)
+            times = timed(session, images, most=RUNS, seconds=SECONDS)
         except EngineError:  # a worker may have ended: the next request begins with a new one
             self._sessions.pop(size).close()
             raise
@@ -204,8 +204,8 @@ class Workbench:
         """Latency at a size, from new runs alone."""
         session = self._session(size)
         try:
-            _timed(session, self._noise(), 2)
-            times = _timed(session, self._noise(), 2 * RUNS)
+            timed(session, self._noise(), most=2, seconds=SECONDS)
+            times = timed(session, self._noise(), most=2 * RUNS, seconds=SECONDS)
         except EngineError:
             self._sessions.pop(size).close()
             raise
@@ -236,18 +236,7 @@ class Workbench:
         ]
 
 
-def _timed(session: Session, images: Array, most: int) -> list[float]:
-    """Milliseconds of up to ``most`` runs that start within `SECONDS`; at least one."""
-    times: list[float] = []
-    end = time.perf_counter() + SECONDS
-    while not times or (len(times) < most and time.perf_counter() < end):
-        start = time.perf_counter()
-        session.run(images)
-        times.append((time.perf_counter() - start) * 1e3)
-    return times
-
-
-def _statistics(times: list[float] | deque[float]) -> dict[str, Any]:
+def _statistics(times: npt.NDArray[np.float64] | deque[float]) -> dict[str, Any]:
     return {
         "p50": float(np.percentile(list(times), 50)),
         "p95": float(np.percentile(list(times), 95)),
