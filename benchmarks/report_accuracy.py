@@ -34,21 +34,26 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     label, scale = METRICS[metric]
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
     for panel, cost in zip(panels, ("macs", "parameters")):
-        for method, points in curves(rows, metric, cost).items():
-            costs, values = zip(*points)
-            panel.plot(
-                [100 * c for c in costs], [scale * v for v in values], "o-", ms=3.5, lw=1.2, label=method
+        for index, (method, points) in enumerate(curves(rows, metric, cost).items()):
+            costs, values = (
+                [factor * n for n in column] for factor, column in zip((100, scale), zip(*points))
             )
+            panel.plot(costs, values, "o-", color=plt.get_cmap("tab20")(index), ms=3.5, lw=1.2, label=method)
         panel.set_xlabel({"macs": "FLOPs", "parameters": "parameters"}[cost] + ", % of the full size")
         panel.grid(alpha=0.3)
         panel.set_xscale("log")
-        ticks = [5, 10, 25, 50, 100]
+        least = 100 * min(row[cost] for row in rows if cost in row)
+        ticks = [t for t in (5, 10, 25, 50, 75, 100) if t > 0.8 * least]
         panel.set_xticks(ticks, [str(t) for t in ticks])
         panel.minorticks_off()
     panels[0].set_ylabel(label)
-    best = max(scale * row["value"] for row in rows if row["metric"] == metric)
-    panels[0].set_ylim(best - (12 if metric == "accuracy" else 4), best + 0.5)
-    panels[1].legend(fontsize=8)
+    # So that the best method is seen at all sizes.
+    found = [[scale * value for _, value in points] for points in curves(rows, metric, "macs").values()]
+    most = max(len(values) for values in found)
+    low = max(min(values) for values in found if len(values) == most)
+    best = max(map(max, found))
+    panels[0].set_ylim(min(low, best - (12 if metric == "accuracy" else 4)), best + 0.02 * (best - low) + 0.3)
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
     print(path)
