@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import sys
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -44,7 +45,7 @@ class Results:
             rows = [{"command": before["command"], **row} for row in before["rows"]]
             others = [row for row in rows if (row["model"], row["method"]) not in mine]
         document = {
-            "command": " ".join(["python", *sys.argv]),
+            "command": shlex.join(["python", *sys.argv]),
             "seed": self.seed,
             "date": date.today().isoformat(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
