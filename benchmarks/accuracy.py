@@ -40,12 +40,15 @@ METHODS: dict[str, dict[str, Any]] = {
     "refit, latency": {"effort": "refit", "optimise": "latency", "align": 8},
     "refit, params": {"effort": "refit", "optimise": "params"},
     "refit, params, all kernels": {"effort": "refit", "optimise": "params", "refit_up_to": 1.0},
-    "refit, flops, 4096 images": {
-        "effort": "refit",
-        "optimise": "flops",
-        "align": 1,
-        "refit_up_to": 1.0,
-        "images": 4096,
+    **{
+        f"refit, {cost}, {count} images": {
+            "effort": "refit",
+            "optimise": cost,
+            "align": 1,
+            "refit_up_to": 1.0,
+            "images": count,
+        }
+        for cost, count in (("flops", 4096), ("flops", 8192), ("params", 4096))
     },
     "distilled": {"effort": "distill"},
     "distilled, flops": {"effort": "distill", "optimise": "flops", "align": 1},
