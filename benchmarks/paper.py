@@ -55,7 +55,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "inn, tuned to 1.5": {**TRAPEZOID, "tuning": {"least": 0.7, "most": 1.5}},
     "tuned": {"tuning": {}},
     "tuned+calibrated": {"after": "tuned", "effort": "refit"},
-    "tuned+distilled": {"after": "tuned", "effort": "distill", "tuning": {}},
     "distilled, labels": {"effort": "distill", "tuning": {}},
     "partitions": {**TRAPEZOID, "tuning": {"partitions": True}},
     "partitions, unordered": {**TRAPEZOID, "order": "given", "tuning": {"partitions": True}},
