@@ -144,7 +144,7 @@ def _follows(channels: Channels, name: str, group: int) -> list[int]:
 def _keeps_heads(node: Node, channels: Channels, group: int) -> bool:
     """Whether a node lets the channels of each head be mixed."""
     if operator(node).linear:
-        return not node.depthwise
+        return not node.depthwise and bool(_follows(channels, node.inputs[1], group))
     if node.op == "MatMul":  # values, averaged by weights that know nothing of their channels
         first, second = (_follows(channels, name, group) for name in node.inputs)
         return not first and second == [len(channels.dims[node.inputs[1]]) - 1]

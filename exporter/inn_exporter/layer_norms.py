@@ -96,14 +96,13 @@ class _Stream:
             return self._admits_norm(node, along)
         if operator(node).linear:
             return not node.depthwise and self._admits_layer(node, along)
-        mixed = operator(node).mixed(node)
-        if not mixed or along.keys() != {*mixed, node.output}:
+        if not operator(node).mixes_at(node) or along.keys() != axes.keys():
             return False
-        constants = [name for name in mixed if name in self.graph.constants]
+        constants = [name for name in node.inputs if name in self.graph.constants]
         self.centred.update({name: along[name] for name in constants})
-        behind = [self._behind[name] for name in mixed if name not in constants]
+        behind = [self._behind[name] for name in node.inputs if name not in constants]
         self._behind[node.output] = behind[0]
-        return behind == [None] * len(behind) or len(mixed) == 1
+        return behind == [None] * len(behind) or len(node.inputs) == 1
 
     def _admits_norm(self, node: Node, along: dict[str, int]) -> bool:
         x = node.inputs[0]

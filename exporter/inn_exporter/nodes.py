@@ -116,12 +116,13 @@ def _mixes(node: Node, channels: Channels, group: int) -> bool:
     axes = {name: channels.plain_axes(name, group) for name in (*node.inputs, *node.outputs) if name}
     if None in axes.values():
         return False
-    if operator(node).linear:
-        return not node.depthwise
+    if operator(node).linear:  # along channels; a bias is added to every position
+        return not node.depthwise and bool(axes[node.inputs[1]])
+    if (only := operator(node).mixed_axis) is not None:
+        x = node.inputs[0]
+        return axes[x] == [len(channels.dims[x]) + only]
     # An operand that is broadcast along the channels is the same for all of them, and mixed for none.
-    mixed = operator(node).mixed(node)
-    along = [name for name, found in axes.items() if found]
-    return bool(mixed) and sorted(along) == sorted({*mixed, *node.outputs})
+    return operator(node).mixes_at(node) and all(axes.values())
 
 
 def rotate(graph: Graph, channels: Channels, rotations: Mapping[int, np.ndarray]) -> Graph:

@@ -9,6 +9,7 @@ import pytest
 from inn_exporter.folding import fold
 from inn_exporter.forward import run
 from inn_exporter.importers import import_onnx
+from inn_exporter.layer_norms import with_free_streams
 from inn_exporter.nodes import (
     Consumer,
     axis_for,
@@ -216,3 +217,20 @@ def test_axes_follow_the_order() -> None:
         "trapezoid",
     )
     assert axis_for("l1", 8, "none").quadrature == "none"
+
+
+@pytest.mark.parametrize("normed", [False, True])
+def test_positions_are_not_mixed_where_each_is_treated_by_itself(normed: bool) -> None:
+    """A dense layer over features adds its bias to every position, and a norm knows the length of each."""
+    n = Network()
+    between = n.token_dense(n.node("MatMul", n.weight(9, 7), n.input(7, 5)), 5, 6)
+    if normed:
+        between = n.node("LayerNormalization", between, n.weight(6), n.weight(6))
+    n.output(n.node("MatMul", n.weight(4, 9), n.token_dense(between, 6, 3)), rank=3)
+    graph = with_free_streams(fold(import_onnx(n.model())))
+    channels = analyse(graph)
+    x = {"x": images(30, 7, 5)}
+    ordered = order_channels(graph, channels, "nested", x)
+    (expected,), (found,) = (run(form, x).values() for form in (graph, ordered))
+    assert 9 in channels.sizes
+    assert relative_error(found, expected) <= 1e-5

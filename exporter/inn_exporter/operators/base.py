@@ -42,6 +42,8 @@ class Operator:
         the output channel first
     channel_axis : of a linear operator's input and output
     mixes : mixing the channels of all inputs alike mixes those of the output likewise
+    mixed_axis : the only dimension, counted from the end, along which rotating the first input's channels
+        rotates the output's, where `mixes` does not hold
     """
 
     onnx_op: ClassVar[str | None] = None
@@ -50,6 +52,7 @@ class Operator:
     linear: ClassVar[bool] = False
     channel_axis: ClassVar[int] = 1
     mixes: ClassVar[bool] = False
+    mixed_axis: ClassVar[int | None] = None
 
     def axes(self, node: Node, structure: Structure) -> None:
         """Axis rule: set the dims of the node's outputs and constants, unite what must stay equal."""
@@ -76,12 +79,9 @@ class Operator:
         """Activations: below and above which values the output does not depend on the input."""
         return -math.inf, math.inf
 
-    def mixed(self, node: Node) -> tuple[str, ...]:
-        """Inputs whose channels, mixed alike, mix those of the output likewise, whatever the others are.
-
-        None where there is no such rule.
-        """
-        return node.inputs if self.mixes else ()
+    def mixes_at(self, node: Node) -> bool:
+        """`mixes`, where that depends on the node."""
+        return self.mixes
 
     def onnx_attributes(self, node: Node) -> dict[str, Any]:
         """The ONNX node's attributes, those that are inputs among them."""

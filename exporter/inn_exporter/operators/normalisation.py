@@ -63,8 +63,7 @@ class RMSNormalization(Operator):
     The power is a constant of one element, -1/2, which is not learned.
     """
 
-    def mixed(self, node: Node) -> tuple[str, ...]:
-        return node.inputs[:1]
+    mixed_axis = -1
 
     def axes(self, node: Node, structure: Structure) -> None:
         x, power = node.inputs

@@ -29,8 +29,8 @@ class Pad(Operator):
 
     onnx_inputs = ("pads", "value")
 
-    def mixed(self, node: Node) -> tuple[str, ...]:
-        return () if node.attributes["value"] else node.inputs
+    def mixes_at(self, node: Node) -> bool:
+        return not node.attributes["value"]
 
     def axes(self, node: Node, structure: Structure) -> None:
         pads, dims = _pairs(node.attributes["pads"]), structure.dims[node.inputs[0]]
