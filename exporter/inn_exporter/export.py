@@ -383,7 +383,10 @@ def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tup
     ------
     UsageError : a pattern matches nothing
     """
-    everything = analyse(with_free_streams(graph))
+    free = with_free_streams(graph)
+    everything = analyse(free)
+    if not keep and not only:
+        return free, everything
     names = {group.name for group in (*everything.groups, *everything.alternatives)}
     for option, patterns in (("keep", keep), ("only", only)):
         for pattern in patterns:

@@ -129,23 +129,17 @@ def rotatable(graph: Graph, channels: Channels) -> dict[int, int]:
             found[group] = form[0]
     for node in graph.nodes:
         names = [name for name in (*node.inputs, *node.outputs) if name]
-        for group in [g for g in found if any(_follows(channels, name, g) for name in names)]:
+        for group in [g for g in found if any(channels.along(name, g) for name in names)]:
             if not _keeps_heads(node, channels, group):
                 del found[group]
     return found
 
 
-def _follows(channels: Channels, name: str, group: int) -> list[int]:
-    """Which dimensions of a tensor follow a group."""
-    dims = channels.dims[name]
-    return [axis for axis, dimension in enumerate(dims) if any(s.group == group for s in dimension)]
-
-
 def _keeps_heads(node: Node, channels: Channels, group: int) -> bool:
     """Whether a node lets the channels of each head be mixed."""
     if operator(node).linear:
-        return not node.depthwise and bool(_follows(channels, node.inputs[1], group))
+        return not node.depthwise and bool(channels.along(node.inputs[1], group))
     if node.op == "MatMul":  # values, averaged by weights that know nothing of their channels
-        first, second = (_follows(channels, name, group) for name in node.inputs)
+        first, second = (channels.along(name, group) for name in node.inputs)
         return not first and second == [len(channels.dims[node.inputs[1]]) - 1]
     return node.op in ("Reshape", "Transpose")

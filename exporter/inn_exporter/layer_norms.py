@@ -96,7 +96,8 @@ class _Stream:
             return self._admits_norm(node, along)
         if operator(node).linear:
             return not node.depthwise and self._admits_layer(node, along)
-        if not operator(node).mixes_at(node) or along.keys() != axes.keys():
+        from_end = {name: axis - len(self.channels.dims[name]) for name, axis in along.items()}
+        if not operator(node).mixes_along(node, from_end):
             return False
         constants = [name for name in node.inputs if name in self.graph.constants]
         self.centred.update({name: along[name] for name in constants})

@@ -114,15 +114,12 @@ def rotatable(graph: Graph, channels: Channels) -> set[int]:
 def _mixes(node: Node, channels: Channels, group: int) -> bool:
     """Whether a node, along some of whose tensors a group runs, lets its channels be mixed."""
     axes = {name: channels.plain_axes(name, group) for name in (*node.inputs, *node.outputs) if name}
-    if None in axes.values():
+    if any(found is None or len(found) > 1 for found in axes.values()):
         return False
     if operator(node).linear:  # along channels; a bias is added to every position
         return not node.depthwise and bool(axes[node.inputs[1]])
-    if (only := operator(node).mixed_axis) is not None:
-        x = node.inputs[0]
-        return axes[x] == [len(channels.dims[x]) + only]
-    # An operand that is broadcast along the channels is the same for all of them, and mixed for none.
-    return operator(node).mixes_at(node) and all(axes.values())
+    along = {name: found[0] - len(channels.dims[name]) for name, found in axes.items() if found}
+    return operator(node).mixes_along(node, along)
 
 
 def rotate(graph: Graph, channels: Channels, rotations: Mapping[int, np.ndarray]) -> Graph:

@@ -270,8 +270,7 @@ def full_grams(network: ContinuousNetwork, images: Mapping[str, np.ndarray]) -> 
 
 def _members(network: ContinuousNetwork, group: int) -> set[str]:
     """Constants that change with a group."""
-    dims = network.channels.dims
-    return {name for name in network.graph.constants if any(s.group == group for d in dims[name] for s in d)}
+    return {name for name in network.graph.constants if network.channels.along(name, group)}
 
 
 def _shrunk(

@@ -274,10 +274,13 @@ class Channels:
         """The width of every group where all shrink alike."""
         return [round_width(size, group.size, align) for group in self.groups]
 
+    def along(self, name: str, group: int) -> list[int]:
+        """The dimensions of a tensor that follow a group."""
+        return [axis for axis, dim in enumerate(self.dims[name]) if any(s.group == group for s in dim)]
+
     def plain_axes(self, name: str, group: int) -> list[int] | None:
         """The dimensions of a tensor that are a group's channels; None where one is more than these."""
-        dims = self.dims[name]
-        axes = [axis for axis, dim in enumerate(dims) if any(segment.group == group for segment in dim)]
+        axes, dims = self.along(name, group), self.dims[name]
         plain = all([(s.outer, s.inner) for s in dims[axis]] == [(1, 1)] for axis in axes)
         return axes if plain else None
 

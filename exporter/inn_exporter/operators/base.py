@@ -42,8 +42,6 @@ class Operator:
         the output channel first
     channel_axis : of a linear operator's input and output
     mixes : mixing the channels of all inputs alike mixes those of the output likewise
-    mixed_axis : the only dimension, counted from the end, along which rotating the first input's channels
-        rotates the output's, where `mixes` does not hold
     """
 
     onnx_op: ClassVar[str | None] = None
@@ -52,7 +50,6 @@ class Operator:
     linear: ClassVar[bool] = False
     channel_axis: ClassVar[int] = 1
     mixes: ClassVar[bool] = False
-    mixed_axis: ClassVar[int | None] = None
 
     def axes(self, node: Node, structure: Structure) -> None:
         """Axis rule: set the dims of the node's outputs and constants, unite what must stay equal."""
@@ -79,9 +76,13 @@ class Operator:
         """Activations: below and above which values the output does not depend on the input."""
         return -math.inf, math.inf
 
-    def mixes_at(self, node: Node) -> bool:
-        """`mixes`, where that depends on the node."""
-        return self.mixes
+    def mixes_along(self, node: Node, along: Mapping[str, int]) -> bool:
+        """Whether rotating channels alike rotates those of the output likewise.
+
+        ``along`` says of each tensor of the node that has these channels which dimension they are, counted
+        from the end. An operand that is broadcast along them is the same for all, and mixed for none.
+        """
+        return self.mixes and along.keys() == {*filter(None, node.inputs), *node.outputs}
 
     def onnx_attributes(self, node: Node) -> dict[str, Any]:
         """The ONNX node's attributes, those that are inputs among them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,8 @@ class RMSNormalization(Operator):
     The power is a constant of one element, -1/2, which is not learned.
     """
 
-    mixed_axis = -1
+    def mixes_along(self, node: Node, along: Mapping[str, int]) -> bool:
+        return along == {node.inputs[0]: -1, node.output: -1}
 
     def axes(self, node: Node, structure: Structure) -> None:
         x, power = node.inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..backend import ops
@@ -29,8 +29,10 @@ class Pad(Operator):
 
     onnx_inputs = ("pads", "value")
 
-    def mixes_at(self, node: Node) -> bool:
-        return not node.attributes["value"]
+    mixes = True
+
+    def mixes_along(self, node: Node, along: Mapping[str, int]) -> bool:
+        return super().mixes_along(node, along) and not node.attributes["value"]
 
     def axes(self, node: Node, structure: Structure) -> None:
         pads, dims = _pairs(node.attributes["pads"]), structure.dims[node.inputs[0]]
