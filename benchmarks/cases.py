@@ -17,7 +17,7 @@ from demo import MODEL
 from PIL import Image
 
 OUT = Path("out")
-VIEWS = 8
+VIEWS = 4
 """Centre and random crops, one after the other, of each photo that calibrates EfficientNet-Lite0."""
 
 
@@ -110,28 +110,31 @@ def transformer(seed: int) -> Case:
 
 
 def efficientnet(seed: int, photos: Path, stamps: Path | None = None) -> Case:
-    """EfficientNet-Lite0 on photos: random crops of a seeded half calibrate, the other half is judged.
+    """EfficientNet-Lite0 on photos: random crops of a seeded half, and of others, calibrate; the other half
+    is judged.
 
     With the stamps' class map, the stamps that it does not name calibrate too, and the others are judged.
     """
     model = OUT / "efficientnet-lite0.onnx"
     efficientnet_lite0.write_model(model)
-    images, labels = efficientnet_lite0.photos(photos)
+    found = efficientnet_lite0.labelled_photos(photos)
+    images, labels = list(found.values()), np.array(list(found))
     chosen = np.random.default_rng(seed).permutation(len(images))
     pool, judged = np.split(chosen, [len(chosen) // 2])
-    unlabelled = efficientnet_lite0.views(photos, pool[50:], VIEWS, seed)
+    unlabelled = [images[index] for index in pool[50:]] + efficientnet_lite0.unlabelled_photos()
+    calibrating = [efficientnet_lite0.views(unlabelled, VIEWS, seed)]
     others = {}
     if stamps is not None:
-        unlabelled = np.concatenate([unlabelled, efficientnet_lite0.unlabelled_stamps(stamps)])
+        calibrating.append(efficientnet_lite0.unlabelled_stamps(stamps))
         labelled, accepted = efficientnet_lite0.stamps(stamps)
         others["stamps"] = (labelled, lambda logits: efficientnet_lite0.right(logits, accepted))
     return Case(
         "efficientnet-lite0",
         model,
         "x",
-        unlabelled,
-        images[pool[:50]],
-        images[judged],
+        np.concatenate(calibrating),
+        efficientnet_lite0.centres(images[index] for index in pool[:50]),
+        efficientnet_lite0.centres(images[index] for index in judged),
         "accuracy",
         lambda logits: efficientnet_lite0.right(logits, labels[judged]),
         (0.5, 0.72, 0.845, 0.9, 0.95),

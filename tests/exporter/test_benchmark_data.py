@@ -6,9 +6,11 @@ import io
 import os
 import pickle
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import demosaicnet
+import efficientnet_lite0
 import numpy as np
 import orientation
 import pytest
@@ -124,3 +126,32 @@ def test_pages_are_turned_clockwise() -> None:
     towards = [(round(y - middle), round(x - middle)) for y, x in bright]
     far = orientation.SIZE // 4
     assert towards == [(-far, 0), (0, far), (far, 0), (0, -far)]
+
+
+def picture(kind: str, size: tuple[int, int] = (200, 240), mode: str = "RGB") -> bytes:
+    """An image of random colours in a format; where it has an alpha channel, half of it is transparent."""
+    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], len(mode)), np.uint8)
+    if mode == "RGBA":
+        pixels[..., 3] = 255
+        pixels[: size[1] // 2, :, 3] = 0
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind)
+    return stream.getvalue()
+
+
+def test_photos_are_found_in_resource_files(tmp_path: Path) -> None:
+    lessons, backdrops = tmp_path / "rcc", tmp_path / "backdrops"
+    (backdrops / "Nature").mkdir(parents=True)
+    lessons.mkdir()
+    drawing, icon = picture("WEBP", mode="RGBA"), picture("JPEG", size=(64, 64))
+    cut_off = picture("WEBP")[:100]
+    stream = io.BytesIO()
+    Image.new("RGB", (200, 200), "red").save(stream, "JPEG")
+    parts = [b"qres", picture("WEBP"), drawing, icon, stream.getvalue(), picture("JPEG"), b"names", cut_off]
+    (lessons / "animals.rcc").write_bytes(b"\0\1".join(parts))
+    (backdrops / "Nature" / "beach.jpg").write_bytes(picture("JPEG", size=(480, 360)))
+    found = efficientnet_lite0.unlabelled_photos(lessons, backdrops)
+    assert [(photo.mode, photo.size) for photo in found] == [("RGB", (256, 256))] * 3
+    assert efficientnet_lite0.views(found, each=2, seed=0).shape == (6, 3, 224, 224)
+    with pytest.raises(FileNotFoundError, match="install Debian's scratch"):
+        efficientnet_lite0.unlabelled_photos(lessons, tmp_path / "none")
