@@ -208,26 +208,6 @@ def centres(photos: Iterable[Image.Image]) -> np.ndarray:
     return np.stack([_centre(photo) for photo in photos])
 
 
-def views(photos: Iterable[Image.Image], each: int, seed: int) -> np.ndarray:
-    """Of photos the centre and random crops, mirrored half of the time, (n * each, 3, 224, 224).
-
-    Parameters
-    ----------
-    each : views per photo, one after the other: the first is the centre, the others 50 to 100 % of its width
-    """
-    random = np.random.default_rng(seed)
-    crops = []
-    for photo in photos:
-        crops.append(_centre(photo))
-        for _ in range(each - 1):
-            side = round(min(photo.size) * random.uniform(0.5, 1.0))
-            left, top = (int(random.integers(length - side + 1)) for length in photo.size)
-            box = (left, top, left + side, top + side)
-            crop = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
-            crops.append(_pixels(crop)[:, :, :: random.choice([-1, 1])])
-    return np.stack(crops)
-
-
 def _centre(photo: Image.Image) -> np.ndarray:
     left, top = ((length - SIZE) // 2 for length in photo.size)
     return _pixels(photo.crop((left, top, left + SIZE, top + SIZE)))

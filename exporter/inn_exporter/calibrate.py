@@ -268,9 +268,13 @@ class Calibration:
         resized: Mapping[str, np.ndarray],
     ) -> Stored:
         key, group = self.channels.quadratures[index]
-        cross, gram, power = self._moments(full[key.tensor], resized[key.tensor], key, size.widths)
-        start = prior(self.axes[group], size.widths[group])
-        matrix = solve(cross, gram, start, self.ridge)
+        values, width = full[key.tensor], size.widths[group]
+        cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
+        start = prior(self.axes[group], width)
+        if width == self.channels.sizes[group] and self._moments.undetermined(key, width, len(values)):
+            matrix = start  # nothing is missing, and images are too few to say what went wrong before
+        else:
+            matrix = solve(cross, gram, start, self.ridge)
         left = power - 2 * float(np.sum(matrix * cross)) + _energy(matrix, gram)
         return store_coarsely(
             matrix - start, self.storage, lambda e: _energy(e, gram), ROUNDING * left, channel=1

@@ -128,6 +128,10 @@ class Moments:
             if all(_through_mean(producers, node, key.tensor) for node in nodes):
                 self._pooled.add(key)
 
+    def undetermined(self, key: QuadratureKey, width: int, images: int) -> bool:
+        """Whether a quadrature over means has fewer of these, one per image, than coefficients to find."""
+        return key in self._pooled and images < width
+
     def __call__(
         self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: list[int]
     ) -> tuple[np.ndarray, np.ndarray, float]:

@@ -152,6 +152,6 @@ def test_photos_are_found_in_resource_files(tmp_path: Path) -> None:
     (backdrops / "Nature" / "beach.jpg").write_bytes(picture("JPEG", size=(480, 360)))
     found = efficientnet_lite0.unlabelled_photos(lessons, backdrops)
     assert [(photo.mode, photo.size) for photo in found] == [("RGB", (256, 256))] * 3
-    assert efficientnet_lite0.views(found, each=2, seed=0).shape == (6, 3, 224, 224)
+    assert efficientnet_lite0.centres(found).shape == (3, 3, 224, 224)
     with pytest.raises(FileNotFoundError, match="install Debian's scratch"):
         efficientnet_lite0.unlabelled_photos(lessons, tmp_path / "none")
