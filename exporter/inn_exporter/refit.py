@@ -23,7 +23,7 @@ import numpy as np
 import scipy.linalg
 
 RIDGE = 0.01
-"""Relative to the mean diagonal, where there are many samples; features per sample are added to it."""
+"""Relative to the mean diagonal, with samples without end: features per sample are added to it."""
 ROUNDS = 8
 
 
@@ -76,21 +76,24 @@ class Refit(NamedTuple):
 
 
 def refit_step(
-    seen: Observed, limits: tuple[float, float], ridge: float = RIDGE, rounds: int = ROUNDS
+    seen: Observed, limits: tuple[float, float], ridge: float | None = None, rounds: int = ROUNDS
 ) -> Refit | None:
     """The ridge solution; None where all patches are alike.
 
     Parameters
     ----------
     limits : of the activation that follows, infinite where there is none
-    ridge : ρ, relative to the mean diagonal, but for features / samples
+    ridge : ρ, relative to the mean diagonal; default: `RIDGE` + features / samples, so that what few samples
+        say by chance is not learned
     rounds : of moving the targets, where there are limits
     """
     blocks, features, samples = seen.patches.shape
     mean = seen.patches.mean(2, dtype=np.float64)
     centred = seen.patches - mean[:, :, None].astype(np.float32)  # a large mean would hide a small variance
     gram = _product(centred, centred)
-    level = (ridge + features / samples) * np.einsum("bff->b", gram) / features
+    if ridge is None:
+        ridge = RIDGE + features / samples
+    level = ridge * np.einsum("bff->b", gram) / features
     if not level.max() > 0.0:
         return None
     # Of blocks that are constant, but for the rounding of float32.

@@ -149,6 +149,41 @@ def test_the_smaller_branch_of_a_residual_sum_runs_first() -> None:
     assert [n.name for n in graph_with_early_shortcuts(graph).nodes] == ["shortcut", "first", "second", "sum"]
 
 
+def test_refit_learns_little_from_fewer_samples_than_features() -> None:
+    """Of pure noise, which held-out samples do not share."""
+    random = np.random.default_rng(0)
+    patches = random.standard_normal((1, 40, 1030)).astype(np.float32)
+    target = random.standard_normal((3, 1030)).astype(np.float32)
+    nothing = np.zeros_like(target)
+
+    def learned(samples: slice, ridge: float | None) -> float:
+        """The squared error that it adds on the last thousand."""
+        seen = Observed(*(a[..., samples] for a in (patches, nothing, target, nothing)))
+        step = refit_step(seen, (-np.inf, np.inf), ridge)
+        assert step is not None
+        return float(np.square(step.kernel @ patches[0, :, 30:]).mean())
+
+    assert learned(slice(30), None) < 0.25 * learned(slice(30), 0.01)
+    assert learned(slice(30, None), None) == pytest.approx(learned(slice(30, None), 0.01), rel=0.15)
+
+
+def test_means_of_too_few_images_leave_a_full_quadrature_as_it_is(small: ContinuousNetwork) -> None:
+    group = next(g for g, size in enumerate(small.channels.sizes) if size == 10)  # that of the classifier
+
+    def table(images_: int, narrowed: int) -> np.ndarray:
+        widths = list(small.channels.sizes)
+        widths[1 - group] = 6
+        widths[group] -= narrowed
+        size = CalibratedSize(widths)
+        Calibration(small).run([size], {"x": images(images_, 3, 20, 20)})
+        indices = [i for i, (_, axis) in enumerate(small.channels.quadratures) if axis == group]
+        return np.concatenate([size.tables[index].read() for index in indices])
+
+    assert not table(8, narrowed=0).any()
+    assert table(12, narrowed=0).any()
+    assert table(8, narrowed=1).any()
+
+
 @pytest.fixture
 def small() -> ContinuousNetwork:
     """A network of two convolutions and a dense layer, and what can be resized in it."""
