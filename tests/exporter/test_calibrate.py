@@ -170,12 +170,12 @@ def test_refit_learns_little_from_fewer_samples_than_features() -> None:
 def test_means_of_too_few_images_leave_a_full_quadrature_as_it_is(small: ContinuousNetwork) -> None:
     group = next(g for g, size in enumerate(small.channels.sizes) if size == 10)  # that of the classifier
 
-    def table(images_: int, narrowed: int) -> np.ndarray:
+    def table(count: int, narrowed: int) -> np.ndarray:
         widths = list(small.channels.sizes)
         widths[1 - group] = 6
         widths[group] -= narrowed
         size = CalibratedSize(widths)
-        Calibration(small).run([size], {"x": images(images_, 3, 20, 20)})
+        Calibration(small).run([size], {"x": images(count, 3, 20, 20)})
         indices = [i for i, (_, axis) in enumerate(small.channels.quadratures) if axis == group]
         return np.concatenate([size.tables[index].read() for index in indices])
 
