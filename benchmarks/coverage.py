@@ -34,8 +34,8 @@ import onnx
 import onnxruntime
 import orientation
 import waifu2x
-from inn_exporter.export import chosen_groups
 from inn_exporter.folding import fold
+from inn_exporter.groups import chosen_groups
 from inn_exporter.onnx_writer import resized_onnx
 from onnx import ModelProto, numpy_helper, version_converter
 from results import Results

@@ -225,8 +225,8 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _groups(options: argparse.Namespace) -> None:
-    from .export import chosen_groups
     from .folding import fold
+    from .groups import chosen_groups
     from .importers import import_onnx
 
     graph = fold(import_onnx(options.model, dict(_shape(text) for text in options.input_shape)))

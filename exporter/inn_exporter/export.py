@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Callable
 
@@ -27,18 +26,17 @@ from .distill import distill
 from .folding import fold
 from .forecast import estimate, forecast
 from .graph import Graph
-from .heads import contractions
+from .groups import check_groups, chosen_groups
 from .importers import import_onnx
 from .integral.options import Tuning
 from .integral.parallel import is_first
-from .layer_norms import with_free_streams
 from .lowering import Lowering
 from .measure import measure
 from .nodes import ORDERS
 from .onnx_writer import skeleton
 from .schedule import OBJECTIVES, schedule
 from .storage import STORAGES
-from .structure import Channels, analyse, pinned_by
+from .structure import Channels
 
 QUADRATURES = ("calibrated", "trapezoid", "rescaled", "none")
 EFFORTS = ("fast", "refit", "distill")
@@ -155,7 +153,7 @@ def export(
         if value < least:
             raise UsageError(f"{name}: expected at least {least}, found {value}")
     graph, channels = chosen_groups(fold(import_onnx(model, input_shapes)), keep, only)
-    _check_groups(graph, channels, quadrature)
+    check_groups(graph, channels, quadrature)
     preprocessing = by_input(preprocessing or {}, graph)
     options = _Options(
         quadrature=quadrature,
@@ -374,36 +372,6 @@ def _fitted(
         lessons = material.lessons or Samples(material.pool.inputs)
         distill(network, found, lessons, options.distill_images, options.seed, bar("distilling"))
     return found
-
-
-def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tuple[Graph, Channels]:
-    """Channel groups, without those that are to be kept, and the network as it is resized.
-
-    Raises
-    ------
-    UsageError : a pattern matches nothing
-    """
-    free = with_free_streams(graph)
-    everything = analyse(free)
-    if not keep and not only:
-        return free, everything
-    names = {group.name for group in (*everything.groups, *everything.alternatives)}
-    for option, patterns in (("keep", keep), ("only", only)):
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise UsageError(f"{option}: no channel group matches {pattern!r}; inn groups lists them")
-    graph = with_free_streams(graph, pinned_by(keep, only))
-    return graph, analyse(graph, pinned_by(keep, only))
-
-
-def _check_groups(graph: Graph, channels: Channels, quadrature: str) -> None:
-    if not channels.groups:
-        raise UsageError(f"{graph.name}: no channel group can be resized")
-    if quadrature == "trapezoid" and (products := contractions(graph, channels)):
-        raise UsageError(
-            f"quadrature: trapezoid does not integrate products of activations ({products[0].node.name}); "
-            f"use calibrated, or keep {channels.groups[products[0].group].name!r}"
-        )
 
 
 def _check_arguments(
