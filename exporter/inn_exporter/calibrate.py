@@ -31,6 +31,8 @@ from .statistics import CHUNK, Moments, ridge_solution, sampled_patches
 from .storage import Stored, calibration_storage, store, store_coarsely
 
 RIDGE = 1e-3
+DETERMINED = 2
+"""Images per channel from which a quadrature is fitted where all channels are kept."""
 ROUNDING = 0.05
 """Squared error that the rounding of calibration data may add, relative to what is left without it."""
 MEMORY = 6e9
@@ -271,7 +273,7 @@ class Calibration:
         values, width = full[key.tensor], size.widths[group]
         cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
         start = prior(self.axes[group], width)
-        if width == self.channels.sizes[group] and self._moments.undetermined(key, width, len(values)):
+        if width == self.channels.sizes[group] and len(values) < DETERMINED * width:
             matrix = start  # nothing is missing, and images are too few to say what went wrong before
         else:
             matrix = solve(cross, gram, start, self.ridge)

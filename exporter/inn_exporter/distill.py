@@ -48,7 +48,7 @@ WHITENING_IMAGES = 256
 LARGEST_WHITENED = 2048
 """Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
 JUDGED = 512
-"""Images by which a distilled size must beat the calibrated one."""
+"""Images, at most, by which a distilled size must beat the calibrated one."""
 
 
 def distill(
@@ -58,6 +58,7 @@ def distill(
     seen: int,
     seed: int,
     progress: Callable[[float], None] = lambda done: None,
+    held_out: Samples | None = None,
 ) -> None:
     """Improve calibrated sizes in place.
 
@@ -68,6 +69,8 @@ def distill(
     samples : images, with labels or without
     seen : how many images to learn from, with repetition, all sizes together, see `shares`
     progress : called with the share of the work done
+    held_out : by which a distilled size must beat the calibrated one; default: some of ``samples``, which may
+        have been learned by heart
 
     Raises
     ------
@@ -75,7 +78,7 @@ def distill(
     """
     network = network.with_graph(network.graph.scoring())
     lessons = _lessons(network.graph, samples)
-    judged = [array[:JUDGED] for array in lessons]
+    judged = [a[:JUDGED] for a in (lessons if held_out is None else _lessons(network.graph, held_out))]
     done = 0.0
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
         student = _Student(network, calibrated, samples.inputs)

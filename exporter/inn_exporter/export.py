@@ -238,7 +238,7 @@ class _Material:
     ----------
     pool : without labels
     calibration : those of the pool that calibrate
-    judged : measure the curve
+    judged : measure the curve, and judge schedules and what was distilled without labels
     tuned : the control grids or the partitions are trained on them
     lessons : distillation learns from them, instead of from the pool
     """
@@ -370,7 +370,8 @@ def _fitted(
         solver.run(list(found.values()), material.calibration.inputs, bar("calibrating"))
     if options.effort == "distill" and found and options.distill_images:
         lessons = material.lessons or Samples(material.pool.inputs)
-        distill(network, found, lessons, options.distill_images, options.seed, bar("distilling"))
+        held_out = Samples(material.judged.inputs) if lessons.labels is None else None
+        distill(network, found, lessons, options.distill_images, options.seed, bar("distilling"), held_out)
     return found
 
 

@@ -20,7 +20,10 @@ POSITIONS = 256
 """Positions of an image that statistics are taken from, drawn anew for each chunk of images."""
 
 PATCHES = 64
-"""Positions of an image at which patches are looked at: there are many more values in each."""
+"""Positions of an image at which patches are looked at: there are many more values in each, …"""
+
+PATCH_VALUES = 2**28
+"""… and fewer positions where there are many images: no more values than this in all."""
 
 SPREAD = 0.01
 """Weight of the statistics before pooling in those of a pooled tensor."""
@@ -58,9 +61,11 @@ def sampled_patches(
     random = np.random.default_rng(seed)
     _, *extent = graph.shapes[node.output]
     del extent[operator(node).channel_axis % len(graph.shapes[node.output]) - 1]
+    one = operator(node).unfold(node, x[:1], chosen_positions(np.random.default_rng(seed), extent, 1))
+    most = max(1, min(PATCHES, PATCH_VALUES // (one.size * len(x))))
     for first in range(0, len(x), CHUNK):
         part = slice(first, first + CHUNK)
-        at = chosen_positions(random, extent, PATCHES)
+        at = chosen_positions(random, extent, most)
         yield part, at, operator(node).unfold(node, x[part], at)
 
 
@@ -127,10 +132,6 @@ class Moments:
             key, _ = channels.quadratures[index]
             if all(_through_mean(producers, node, key.tensor) for node in nodes):
                 self._pooled.add(key)
-
-    def undetermined(self, key: QuadratureKey, width: int, images: int) -> bool:
-        """Whether a quadrature over means has fewer of these, one per image, than coefficients to find."""
-        return key in self._pooled and images < width
 
     def __call__(
         self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: list[int]

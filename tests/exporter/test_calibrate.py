@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from inn_exporter import statistics
 from inn_exporter.calibrate import CalibratedSize, Calibration, graph_with_early_shortcuts, solve
 from inn_exporter.continuous import ContinuousNetwork
 from inn_exporter.folding import fold
@@ -13,7 +14,7 @@ from inn_exporter.importers import import_onnx
 from inn_exporter.nodes import axis_for
 from inn_exporter.operators import operator
 from inn_exporter.refit import Observed, refit_step
-from inn_exporter.statistics import SPREAD, Moments, second_moments
+from inn_exporter.statistics import PATCHES, SPREAD, Moments, sampled_patches, second_moments
 from inn_exporter.storage import store
 from inn_exporter.structure import analyse
 from networks import Network, images
@@ -167,30 +168,55 @@ def test_refit_learns_little_from_fewer_samples_than_features() -> None:
     assert learned(slice(30, None), None) == pytest.approx(learned(slice(30, None), 0.01), rel=0.15)
 
 
-def test_means_of_too_few_images_leave_a_full_quadrature_as_it_is(small: ContinuousNetwork) -> None:
-    group = next(g for g, size in enumerate(small.channels.sizes) if size == 10)  # that of the classifier
+@pytest.mark.parametrize("pooled", [True, False])
+def test_too_few_images_leave_a_full_quadrature_as_it_is(pooled: bool) -> None:
+    network = _small(pooled)
+    full = network.channels.sizes.index(10)
 
     def table(count: int, narrowed: int) -> np.ndarray:
-        widths = list(small.channels.sizes)
-        widths[1 - group] = 6
-        widths[group] -= narrowed
+        widths = [6, 6]
+        widths[full] = 10 - narrowed
         size = CalibratedSize(widths)
-        Calibration(small).run([size], {"x": images(count, 3, 20, 20)})
-        indices = [i for i, (_, axis) in enumerate(small.channels.quadratures) if axis == group]
+        Calibration(network).run([size], {"x": images(count, 3, 20, 20)})
+        indices = [i for i, (_, group) in enumerate(network.channels.quadratures) if group == full]
         return np.concatenate([size.tables[index].read() for index in indices])
 
-    assert not table(8, narrowed=0).any()
-    assert table(12, narrowed=0).any()
-    assert table(8, narrowed=1).any()
+    assert not table(19, narrowed=0).any()
+    assert table(20, narrowed=0).any()
+    assert table(19, narrowed=1).any()
+
+
+def test_patches_are_bounded_whatever_the_number_of_images(
+    small: ContinuousNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = next(node for node in small.graph.nodes if node.op == "Conv")
+    x = images(40, 3, 20, 20)
+
+    def values() -> int:
+        return sum(patches.size for _, _, patches in sampled_patches(small.graph, node, x, seed=0))
+
+    one = 3 * 3 * 3  # values in a patch
+    assert values() == len(x) * PATCHES * one
+    monkeypatch.setattr(statistics, "PATCH_VALUES", len(x) * 5 * one + 1)
+    assert values() == len(x) * 5 * one
+    monkeypatch.setattr(statistics, "PATCH_VALUES", 1)
+    assert values() == len(x) * one
 
 
 @pytest.fixture
 def small() -> ContinuousNetwork:
-    """A network of two convolutions and a dense layer, and what can be resized in it."""
+    return _small(pooled=True)
+
+
+def _small(pooled: bool) -> ContinuousNetwork:
+    """A network of two convolutions and a dense layer or a third one, and what can be resized in it."""
     network = Network()
     x = network.relu(network.conv(network.input(3, 20, 20), 3, 12))
     x = network.relu(network.conv(x, 12, 10))
-    network.output(network.dense(network.node("Flatten", network.node("GlobalAveragePool", x)), 10, 5))
+    if pooled:
+        network.output(network.dense(network.node("Flatten", network.node("GlobalAveragePool", x)), 10, 5))
+    else:
+        network.output(network.conv(x, 10, 5), rank=4)
     graph = fold(import_onnx(network.model()))
     channels = analyse(graph)
     axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]

@@ -87,6 +87,22 @@ def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_what_helps_on_its_own_images_alone_is_not_kept(train: np.ndarray) -> None:
+    graph = fold(import_onnx(MODEL))
+    network = laid_out(graph, analyse(graph), {"x": train})
+    noise = Samples({"x": np.random.default_rng(0).random((32, 1, 28, 28), dtype=np.float32)})
+
+    def keeps_its_calibration(held_out: Samples | None) -> bool:
+        size = CalibratedSize(network.channels.widths(0.3), refit=True)
+        Calibration(network).run([size], {"x": train})
+        before = {name: values.copy() for name, values in size.constants.items()}
+        distill(network, {0.3: size}, noise, seen=32 * 20, seed=0, held_out=held_out)
+        return all(np.array_equal(values, before[name]) for name, values in size.constants.items())
+
+    assert not keeps_its_calibration(None)
+    assert keeps_its_calibration(Samples({"x": train}))
+
+
 def test_class_scores_are_learned_where_the_network_ends_in_their_softmax() -> None:
     """What is learned is the same with a softmax at the end as without."""
     inputs = {"x": images(64, 3, 8, 8)}
