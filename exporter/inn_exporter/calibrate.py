@@ -271,12 +271,12 @@ class Calibration:
     ) -> Stored:
         key, group = self.channels.quadratures[index]
         values, width = full[key.tensor], size.widths[group]
-        cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
         start = prior(self.axes[group], width)
         if width == self.channels.sizes[group] and len(values) < DETERMINED * width:
-            matrix = start  # nothing is missing, and images are too few to say what went wrong before
-        else:
-            matrix = solve(cross, gram, start, self.ridge)
+            # Nothing is missing, and images are too few to say what went wrong before.
+            return store_coarsely(np.zeros_like(start), self.storage, lambda e: 0.0, 0.0, channel=1)
+        cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
+        matrix = solve(cross, gram, start, self.ridge)
         left = power - 2 * float(np.sum(matrix * cross)) + _energy(matrix, gram)
         return store_coarsely(
             matrix - start, self.storage, lambda e: _energy(e, gram), ROUNDING * left, channel=1

@@ -78,7 +78,10 @@ def distill(
     """
     network = network.with_graph(network.graph.scoring())
     lessons = _lessons(network.graph, samples)
-    judged = [a[:JUDGED] for a in (lessons if held_out is None else _lessons(network.graph, held_out))]
+    if held_out is None:
+        judged = [array[:JUDGED] for array in lessons]
+    else:
+        judged = _lessons(network.graph, held_out.take(np.arange(len(held_out))[:JUDGED]))
     done = 0.0
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
         student = _Student(network, calibrated, samples.inputs)
