@@ -52,6 +52,13 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "distilled": {"effort": "distill"},
     "distilled, flops": {"effort": "distill", "optimise": "flops", "align": 1},
+    "distilled, flops, 4096 images": {
+        "effort": "distill",
+        "optimise": "flops",
+        "align": 1,
+        "refit_up_to": 1.0,
+        "images": 4096,
+    },
 }
 BETWEEN = 40
 """Sizes between the calibrated ones that ``--between`` draws."""

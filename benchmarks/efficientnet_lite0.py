@@ -213,14 +213,6 @@ def _centre(photo: Image.Image) -> np.ndarray:
     return _pixels(photo.crop((left, top, left + SIZE, top + SIZE)))
 
 
-def mixtures(images: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """Mixtures of two images in a random proportion, the first one mirrored by chance, (count, …)."""
-    first, second = (images[random.permutation(len(images))[:count]] for _ in range(2))
-    first = np.where(random.random((count, 1, 1, 1)) < 0.5, first[..., ::-1], first)
-    share = random.random((count, 1, 1, 1), dtype=np.float32)
-    return share * first + (1 - share) * second
-
-
 def stamps(class_map: Path, folder: Path = STAMPS) -> tuple[np.ndarray, list[set[int]]]:
     """The stamps that show ImageNet classes, and which ones: any of a set is right.
 

@@ -13,7 +13,7 @@ full network's activations are shared by them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Callable
 
@@ -115,20 +115,38 @@ class Calibration:
         sizes: Sequence[CalibratedSize],
         images: Mapping[str, np.ndarray],
         progress: Callable[[float], None] = lambda done: None,
+        fixed: Collection[str] = (),
     ) -> None:
         """Fill in ``sizes`` (their widths are given) from unlabelled inputs, keyed by input name.
 
-        ``progress`` is called with the share of the work done, from 0 to 1.
+        Parameters
+        ----------
+        progress : called with the share of the work done, from 0 to 1
+        fixed : outputs of nodes that are calibrated already, and stay as they are
         """
+        if fixed:
+            anew = self._constants_of(lambda node: node.output not in fixed)
+            anew -= self._constants_of(lambda node: node.output in fixed)
+            for size in sizes:
+                for name in anew:
+                    size.constants.pop(name, None)
+                    size.changed.pop(name, None)
         count = len(next(iter(images.values())))
         network = 4 * count * forward.live_values(self.graph)
         together = max(1, int(self.memory / network) - 1)
         for first in range(0, len(sizes), together):
             chosen = sizes[first : first + together]
-            for done in self._pass(chosen, images):
+            for done in self._pass(chosen, images, fixed):
                 progress((first + done * len(chosen)) / len(sizes))
 
-    def _pass(self, sizes: Sequence[CalibratedSize], images: Mapping[str, np.ndarray]) -> Iterator[float]:
+    def _constants_of(self, chosen: Callable[[Node], bool]) -> set[str]:
+        return {
+            name for node in self.graph.nodes if chosen(node) for name in self.graph.constant_inputs(node)
+        }
+
+    def _pass(
+        self, sizes: Sequence[CalibratedSize], images: Mapping[str, np.ndarray], fixed: Collection[str]
+    ) -> Iterator[float]:
         """Calibrate some sizes in one walk; yields the share of nodes done."""
         full = dict(images)
         activations = [dict(images) for _ in sizes]
@@ -138,6 +156,9 @@ class Calibration:
 
         for done, node in enumerate(forward.walk(self.graph, full, step)):
             for size, resized in zip(sizes, activations):
+                if node.output in fixed:
+                    resized[node.output] = forward.run_node(node, resized, size.constants)
+                    continue
                 resized[node.output] = self._calibrate_node(size, node, full, resized)
                 for index in () if self.rescale else self.channels.quadratures_of.get(node.output, ()):
                     size.tables[index] = self._table(size, index, full, resized)
@@ -163,7 +184,7 @@ class Calibration:
             return found
         output = channels_second(node, found)
         if self.rescale:
-            target = self._sampled(node.output, full[node.output], discretisation)
+            target = self.sampled(node.output, full[node.output], discretisation)
             self._rescale(size, node, channels_second(node, target), output)
             return forward.run_node(node, resized, size.constants)
         aim = self._aim(node, discretisation, full, resized)
@@ -233,10 +254,10 @@ class Calibration:
         others = [name for name in self._partners(node) if name in resized]
 
         def aim(part: slice) -> tuple[np.ndarray, np.ndarray]:
-            target = self._sampled(node.output, full[node.output][part], discretisation)
+            target = self.sampled(node.output, full[node.output][part], discretisation)
             other = np.zeros_like(target)
             for name in others:
-                target = target + self._sampled(name, full[name][part], discretisation) - resized[name][part]
+                target = target + self.sampled(name, full[name][part], discretisation) - resized[name][part]
                 other = other + resized[name][part]
             return channels_second(node, target), channels_second(node, other)
 
@@ -257,7 +278,7 @@ class Calibration:
         limits = {operator(reader).limits(reader) for reader in readers}
         return limits.pop() if len(limits) == 1 else (-np.inf, np.inf)
 
-    def _sampled(self, name: str, activation: np.ndarray, discretisation: Discretisation) -> np.ndarray:
+    def sampled(self, name: str, activation: np.ndarray, discretisation: Discretisation) -> np.ndarray:
         """The full network's activation at the channels that the resized network keeps."""
         dims: list[Dimension] = [(Segment(None, 1, len(activation), None),), *self.channels.dims[name][1:]]
         return resize(activation, dims, discretisation)

@@ -50,6 +50,10 @@ class Samples:
         labels = None if self.labels is None else self.labels[indices]
         return Samples({name: array[indices] for name, array in self.inputs.items()}, labels)
 
+    def unlabelled(self) -> Samples:
+        """The images alone."""
+        return Samples(self.inputs)
+
     def with_mirror_images(self) -> Samples:
         """Twice as many: these, and all of them turned left to right."""
         inputs = {n: np.concatenate([a, a[..., ::-1]]) for n, a in self.inputs.items()}

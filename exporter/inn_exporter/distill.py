@@ -78,25 +78,21 @@ def distill(
     """
     network = network.with_graph(network.graph.scoring())
     lessons = _lessons(network.graph, samples)
-    if held_out is None:
-        judged = [array[:JUDGED] for array in lessons]
-    else:
-        judged = _lessons(network.graph, held_out.take(np.arange(len(held_out))[:JUDGED]))
+    judged = [array[:JUDGED] for array in lessons]
+    if held_out is not None:
+        judged = judging_lessons(network.graph, held_out)
     done = 0.0
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
-        student = _Student(network, calibrated, samples.inputs)
-        steps = max(1, round(seen * share) // BATCH)
-        before = student.error(judged, calibrated.constants)
-        for step in _train(student, lessons, steps, seed):
-            progress(done + share * (step + 1) / steps)
-        learned = student.error(judged)
-        for finer in range(len(COARSE_BITS)):
-            found = student.stored(finer)
-            rounded = student.error(judged, found.constants)
-            if rounded <= (1 + ROUNDING) * learned:
-                break
-        if rounded < before:  # a short run may end worse than it began
-            vars(calibrated).update(vars(found))
+        student = Student(network, calibrated, samples.inputs)
+
+        def lesson(indices: np.ndarray) -> list[np.ndarray]:
+            return [array[indices] for array in lessons]
+
+        for part in train(student, lesson, len(samples), round(seen * share), seed, RATES):
+            progress(done + share * part)
+        found, rounded = student.rounded(judged)
+        if rounded < error_of(network.graph, judged, calibrated.constants):
+            vars(calibrated).update(vars(found))  # a short run may end worse than it began
         done += share
 
 
@@ -104,6 +100,11 @@ def shares(sizes: Sequence[float]) -> list[float]:
     """The share of the images that each size learns from: most for small ones, by 1 - size."""
     missing = [1 - size for size in sizes]
     return [share / sum(missing) for share in missing]
+
+
+def judging_lessons(graph: Graph, held_out: Samples) -> list[np.ndarray]:
+    """Inputs and outputs by which a size is judged: of `JUDGED` images, at most."""
+    return _lessons(graph, held_out.take(np.arange(len(held_out))[:JUDGED]))
 
 
 def _lessons(graph: Graph, samples: Samples) -> list[np.ndarray]:
@@ -124,30 +125,51 @@ def _loss(outputs: Sequence[Any], expected: Sequence[Any]) -> Any:
     return loss
 
 
-def _train(student: _Student, lessons: Sequence[np.ndarray], steps: int, seed: int) -> Iterator[int]:
-    """Adam with a cosine rate over shuffled batches; yields each step's number after it.
+def error_of(graph: Graph, lessons: Sequence[np.ndarray], constants: Mapping[str, np.ndarray]) -> float:
+    """The loss of a graph with other constants over some lessons: arrays for its inputs, then its outputs."""
+    found = forward.run(graph, dict(zip(graph.inputs, lessons)), constants)
+    outputs = [tensor(found[name]) for name in graph.outputs]
+    return float(_loss(outputs, [tensor(array) for array in lessons[len(graph.inputs) :]]).asnumpy())
+
+
+def train(
+    student: Student,
+    lesson: Callable[[np.ndarray], list[np.ndarray]],
+    count: int,
+    seen: int,
+    seed: int,
+    rates: Sequence[float],
+) -> Iterator[float]:
+    """Adam with a cosine rate over shuffled batches; yields the share done after every step.
 
     Starts anew with a lower rate where the first steps do harm.
+
+    Parameters
+    ----------
+    lesson : indices of images → inputs, what the outputs should be, and labels if there are any
+    count : of images
+    seen : how many to learn from, with repetition
+    rates : that are tried, the highest first
     """
     parameters = [learned.parameter for learned in student.learned]
     gradient = mindspore().value_and_grad(student.loss, None, parameters)
-    random, count = np.random.default_rng(seed), len(lessons[0])
+    steps, random = max(1, seen // BATCH), np.random.default_rng(seed)
     order = np.concatenate([random.permutation(count) for _ in range(-(-steps * BATCH // count))])
     tried = min(TRIED, steps)
-    before = student.error([array[order[: tried * BATCH]] for array in lessons])
-    for peak in RATES:
+    before = student.error(lesson(order[: tried * BATCH]))
+    for peak in rates:
         total = 0.0
         student.reset()
         for step in range(steps):
-            batch = order[step * BATCH : (step + 1) * BATCH]
-            loss, gradients = gradient(*(tensor(array[batch]) for array in lessons))
+            batch = lesson(order[step * BATCH : (step + 1) * BATCH])
+            loss, gradients = gradient(*map(tensor, batch))
             rate = peak * 0.5 * (1 + math.cos(math.pi * step / steps))
             for learned, slope in zip(student.learned, gradients):
                 learned.step(slope.asnumpy(), rate, step + 1)
             total += float(loss.asnumpy())
-            if step + 1 == tried and not total / tried <= THROWN_OFF * before and peak != RATES[-1]:
+            if step + 1 == tried and not total / tried <= THROWN_OFF * before and peak != rates[-1]:
                 break
-            yield step
+            yield (step + 1) / steps
         else:
             return
 
@@ -204,7 +226,7 @@ def _matrix(name: str, values: np.ndarray, gram: np.ndarray, start: np.ndarray |
     return _Learned(name, values, scale, (vectors / roots @ across).astype(np.float32))
 
 
-class _Student:
+class Student:
     """A resized network whose kernels or tables, and biases, are MindSpore parameters."""
 
     def __init__(
@@ -283,30 +305,38 @@ class _Student:
         count = len(self._graph.inputs)
         return _loss(forward.outputs(self._graph, lesson[:count], self._constant), lesson[count:])
 
-    def error(
-        self, lessons: Sequence[np.ndarray], constants: Mapping[str, np.ndarray] | None = None
-    ) -> float:
-        """The loss over some lessons, as learned or with ``constants``."""
-        inputs, count = self._graph.inputs, len(lessons[0])
-        if constants is None:
-            parts = [[tensor(array[i : i + BATCH]) for array in lessons] for i in range(0, count, BATCH)]
-            return float(np.mean([self.loss(*part).asnumpy() for part in parts]))
-        found = forward.run(self._graph, dict(zip(inputs, lessons)), constants)
-        outputs = [tensor(found[name]) for name in self._graph.outputs]
-        return float(_loss(outputs, [tensor(array) for array in lessons[len(inputs) :]]).asnumpy())
+    def error(self, lessons: Sequence[np.ndarray]) -> float:
+        """The loss over some lessons, as learned so far."""
+        parts = range(0, len(lessons[0]), BATCH)
+        losses = [self.loss(*(tensor(array[i : i + BATCH]) for array in lessons)) for i in parts]
+        return float(np.mean([loss.asnumpy() for loss in losses]))
 
     def reset(self) -> None:
         """Go back to where it began."""
         for learned in self.learned:
             learned.reset()
 
-    def stored(self, finer: int) -> CalibratedSize:
-        """The size with what was learned, rounded as it will be stored: with the bits that the calibrated
-        values have, or ``finer`` steps more."""
-        size = replace(self._size, tables={}, changed=dict(self._size.changed), constants={})
-        for index, stored in self._size.tables.items():
-            values = self._tables[index].parameter.asnumpy()
-            size.tables[index] = store_like(values, stored, channel=1, finer=finer)
+    def rounded(self, judged: Sequence[np.ndarray]) -> tuple[CalibratedSize, float]:
+        """The size with what was learned, rounded as it will be stored, and its loss over ``judged``.
+
+        With the bits that the calibrated values have, or with more where rounding costs too much.
+        """
+        exact = self.error(judged)
+        for finer in range(len(COARSE_BITS)):
+            size = self._stored(finer)
+            error = error_of(self._graph, judged, size.constants)
+            if error <= (1 + ROUNDING) * exact:
+                break
+        return size, error
+
+    def _stored(self, finer: int) -> CalibratedSize:
+        """With ``finer`` steps more bits than the calibrated values."""
+        size = replace(
+            self._size, tables=dict(self._size.tables), changed=dict(self._size.changed), constants={}
+        )
+        for index, table in self._tables.items():
+            values = table.parameter.asnumpy()
+            size.tables[index] = store_like(values, self._size.tables[index], channel=1, finer=finer)
         for name, constant in self._constants.items():
             values = constant.parameter.asnumpy()
             size.changed[name] = store_like(values, self._size.changed[name], finer=finer)

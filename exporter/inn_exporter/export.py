@@ -36,6 +36,7 @@ from .nodes import ORDERS
 from .onnx_writer import skeleton
 from .schedule import OBJECTIVES, schedule
 from .storage import STORAGES
+from .streams import FEW, learn_streams, residual_sums
 from .structure import Channels
 
 QUADRATURES = ("calibrated", "trapezoid", "rescaled", "none")
@@ -369,9 +370,18 @@ def _fitted(
         solver = Calibration(network, options.storage, seed=options.seed, rescale=rescale)
         solver.run(list(found.values()), material.calibration.inputs, bar("calibrating"))
     if options.effort == "distill" and found and options.distill_images:
-        lessons = material.lessons or Samples(material.pool.inputs)
-        held_out = Samples(material.judged.inputs) if lessons.labels is None else None
-        distill(network, found, lessons, options.distill_images, options.seed, bar("distilling"), held_out)
+        lessons, seen, shown = (
+            material.lessons or material.pool.unlabelled(),
+            options.distill_images,
+            bar("distilling"),
+        )
+        held_out = material.judged.unlabelled() if lessons.labels is None else None
+        if held_out is not None and len(lessons) < FEW and residual_sums(network.graph):
+            learn_streams(
+                network, solver, found, material.calibration, lessons, seen, options.seed, held_out, shown
+            )
+        else:
+            distill(network, found, lessons, seen, options.seed, shown, held_out)
     return found
 
 

@@ -1,0 +1,101 @@
+"""From few images a resized network learns residual streams, which does it good on images it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inn_exporter import forward
+from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.continuous import ContinuousNetwork, laid_out
+from inn_exporter.data import Samples
+from inn_exporter.folding import fold
+from inn_exporter.importers import import_onnx
+from inn_exporter.streams import learn_streams, residual_sums
+from inn_exporter.structure import analyse
+from networks import Network
+
+MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
+
+
+def network_on(images: np.ndarray) -> ContinuousNetwork:
+    graph = fold(import_onnx(MODEL))
+    return laid_out(graph, analyse(graph), {"x": images})
+
+
+def calibrated(
+    network: ContinuousNetwork, images: np.ndarray, refit: bool
+) -> tuple[Calibration, CalibratedSize]:
+    size = CalibratedSize(network.channels.widths(0.3), refit=refit)
+    solver = Calibration(network)
+    solver.run([size], {"x": images})
+    return solver, size
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_streams_of_unseen_images_come_nearer_to_the_original(refit: bool, train: np.ndarray) -> None:
+    seen, other = train[:96], train[96:]
+    network = network_on(seen)
+    solver, size = calibrated(network, seen, refit)
+    sums = residual_sums(network.graph)
+    assert len(sums) == 9
+    stem = replace(network.graph, outputs=sums)
+    before = {name: values.copy() for name, values in network.graph.constants.items()}
+    wanted, discretisation = forward.run(stem, {"x": other}), size.discretisation(network.axes)
+    target = {name: solver.sampled(name, values, discretisation) for name, values in wanted.items()}
+
+    def error() -> float:
+        """Of all sums, relative."""
+        found = forward.run(stem, {"x": other}, size.constants)
+        return sum(np.square(found[n] - target[n]).sum() / np.square(target[n]).sum() for n in sums)
+
+    at_first = error()
+    samples = Samples({"x": seen})
+    progress: list[float] = []
+    learn_streams(
+        network, solver, {0.3: size}, samples, samples, 32 * 40, 0, Samples({"x": other}), progress.append
+    )
+    assert error() < 0.97 * at_first
+    assert progress == sorted(progress)
+    assert progress[-1] == pytest.approx(1.0)
+    for name, values in before.items():  # the control grids stay
+        assert np.array_equal(network.graph.constants[name], values)
+    discretisation = size.discretisation(network.axes)
+    for name, values in size.constants.items():  # what is stored gives the network that was judged
+        changed = size.changed.get(name)
+        stored = network.constant(name, discretisation) if changed is None else changed.read()
+        assert np.array_equal(stored, values), name
+
+
+def test_what_does_other_images_harm_is_not_kept(train: np.ndarray) -> None:
+    network = network_on(train)
+    solver, size = calibrated(network, train, refit=True)
+    before = {name: values.copy() for name, values in size.constants.items()}
+    noise = Samples({"x": np.random.default_rng(0).random((32, 1, 28, 28), dtype=np.float32)})
+    learn_streams(network, solver, {0.3: size}, noise, noise, 32 * 20, 0, Samples({"x": train}))
+    assert size.constants.keys() == before.keys()
+    for name, values in before.items():
+        assert np.array_equal(size.constants[name], values)
+
+
+def test_fixed_layers_stay_and_the_others_are_calibrated_again(train: np.ndarray) -> None:
+    network = network_on(train)
+    solver, size = calibrated(network, train, refit=True)
+    before = {name: values.copy() for name, values in size.constants.items()}
+    *stem, last = network.graph.nodes
+    negatives = {"x": 1 - train}
+    solver.run([size], negatives, fixed={node.output for node in stem})
+    for name in size.constants:
+        assert np.array_equal(size.constants[name], before[name]) == (name not in last.inputs), name
+
+
+def test_residual_sums_are_sums_of_two_activations_with_positions() -> None:
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 8, 8), 3, 12))
+    total = n.node("Add", x, n.conv(x, 12, 12))
+    shifted = n.node("Add", n.relu(total), n.constant(np.ones((1, 12, 1, 1), np.float32)))
+    flat = n.node("Flatten", n.node("GlobalAveragePool", shifted))
+    n.output(n.node("Add", n.dense(flat, 12, 5), n.dense(flat, 12, 5)))
+    assert residual_sums(fold(import_onnx(n.model()))) == [total]
