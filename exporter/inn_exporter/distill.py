@@ -81,13 +81,13 @@ def distill(
     judged = [array[:JUDGED] for array in lessons]
     if held_out is not None:
         judged = judging_lessons(network.graph, held_out)
+
+    def lesson(indices: np.ndarray) -> list[np.ndarray]:
+        return [array[indices] for array in lessons]
+
     done = 0.0
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
         student = Student(network, calibrated, samples.inputs)
-
-        def lesson(indices: np.ndarray) -> list[np.ndarray]:
-            return [array[indices] for array in lessons]
-
         for part in train(student, lesson, len(samples), round(seen * share), seed, RATES):
             progress(done + share * part)
         found, rounded = student.rounded(judged)
@@ -155,14 +155,14 @@ def train(
     gradient = mindspore().value_and_grad(student.loss, None, parameters)
     steps, random = max(1, seen // BATCH), np.random.default_rng(seed)
     order = np.concatenate([random.permutation(count) for _ in range(-(-steps * BATCH // count))])
+    batches = [order[step * BATCH : (step + 1) * BATCH] for step in range(steps)]
     tried = min(TRIED, steps)
-    before = student.error(lesson(order[: tried * BATCH]))
+    before = np.mean([student.error(lesson(batch)) for batch in batches[:tried]])
     for peak in rates:
         total = 0.0
         student.reset()
-        for step in range(steps):
-            batch = lesson(order[step * BATCH : (step + 1) * BATCH])
-            loss, gradients = gradient(*map(tensor, batch))
+        for step, batch in enumerate(batches):
+            loss, gradients = gradient(*map(tensor, lesson(batch)))
             rate = peak * 0.5 * (1 + math.cos(math.pi * step / steps))
             for learned, slope in zip(student.learned, gradients):
                 learned.step(slope.asnumpy(), rate, step + 1)

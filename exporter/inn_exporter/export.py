@@ -103,7 +103,8 @@ def export(
     sizes : sizes to calibrate, in (0, 1]
     effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
         small sizes, where it is worth most; ``distill`` then trains these kernels and larger sizes'
-        quadratures toward the original's outputs, without labels, on all of ``data``
+        quadratures toward the original's outputs, without labels, on all of ``data`` (where these are few,
+        toward its residual streams: `streams`)
     refit_up_to : largest size whose kernels are refitted, and so stored, in 4 to 8 bits
     distill_images : how many images ``distill`` learns from, with repetition, all sizes together
     limit : minutes that the whole export may take. ``distill`` learns from as many images as fit in, by the
@@ -369,20 +370,27 @@ def _fitted(
         rescale = options.quadrature == "rescaled"
         solver = Calibration(network, options.storage, seed=options.seed, rescale=rescale)
         solver.run(list(found.values()), material.calibration.inputs, bar("calibrating"))
-    if options.effort == "distill" and found and options.distill_images:
-        lessons, seen, shown = (
-            material.lessons or material.pool.unlabelled(),
-            options.distill_images,
-            bar("distilling"),
-        )
-        held_out = material.judged.unlabelled() if lessons.labels is None else None
-        if held_out is not None and len(lessons) < FEW and residual_sums(network.graph):
-            learn_streams(
-                network, solver, found, material.calibration, lessons, seen, options.seed, held_out, shown
-            )
-        else:
-            distill(network, found, lessons, seen, options.seed, shown, held_out)
+        if options.effort == "distill" and found and options.distill_images:
+            _distil(options, network, solver, found, material, bar("distilling"))
     return found
+
+
+def _distil(
+    options: _Options,
+    network: ContinuousNetwork,
+    solver: Calibration,
+    found: Mapping[float, CalibratedSize],
+    material: _Material,
+    progress: Callable[[float], None],
+) -> None:
+    """Improve calibrated sizes, in place."""
+    lessons = material.lessons or material.pool.unlabelled()
+    held_out = material.judged.unlabelled() if lessons.labels is None else None
+    seen, seed = options.distill_images, options.seed
+    if held_out is not None and len(lessons) < FEW and residual_sums(network.graph):
+        learn_streams(network, solver, found, material.calibration, lessons, seen, seed, held_out, progress)
+    else:
+        distill(network, found, lessons, seen, seed, progress, held_out)
 
 
 def _check_arguments(

@@ -20,13 +20,15 @@ from . import forward
 from .calibrate import CalibratedSize, Calibration
 from .continuous import ContinuousNetwork
 from .data import Samples
-from .distill import JUDGED, Student, error_of, judging_lessons, shares, train
+from .distill import Student, error_of, judging_lessons, shares, train
 from .graph import Graph
 
 FEW = 4096
 """Images below which the scores are known by heart before they have taught anything."""
 RATES = (0.006, 0.003, 0.001)
 """Peaks of Adam's rate, as in `distill`."""
+ROUNDED_BY = 64
+"""Images, at most, that say how many bits the learned kernels need."""
 TRAINING = 0.9
 """Share of the work; the rest is calibration."""
 
@@ -83,7 +85,7 @@ def learn_streams(
         student = Student(stem, calibrated, samples.inputs)
         for part in train(student, partial(lesson, samples), len(samples), round(seen * share), seed, RATES):
             progress(TRAINING * (done + share * part))
-        found, _ = student.rounded(lesson(held_out, np.arange(min(len(held_out), JUDGED))))
+        found, _ = student.rounded(lesson(held_out, np.arange(min(len(held_out), ROUNDED_BY))))
         learned.append(found)
         done += share
     fixed = {node.output for node in stem.graph.nodes}
