@@ -1,14 +1,14 @@
 """Learning from few images: a resized network learns what the original's residual streams hold.
 
 A student knows the class scores of a few hundred images by heart. What a stream holds at every position of
-these images is too much for that, so that errors on other images fall as those on these do. The layers up to
-the last residual sum learn all sums together ("hints": Romero et al., FitNets, ICLR 2015); what lies behind
-it is then calibrated again.
+these images is too much for that, so that errors on other images fall as those on these do. The layers that
+residual sums depend on learn all sums together ("hints": Romero et al., FitNets, ICLR 2015); what lies behind
+is then calibrated again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Callable
@@ -43,6 +43,16 @@ def residual_sums(graph: Graph) -> list[str]:
     ]
 
 
+def _up_to(tensors: Sequence[str], graph: Graph) -> Graph:
+    """The part of a graph that some of its tensors depend on."""
+    needed, nodes = set(tensors), []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.outputs):
+            needed.update(node.inputs)
+            nodes.append(node)
+    return replace(graph, nodes=nodes[::-1], outputs=list(tensors))
+
+
 def learn_streams(
     network: ContinuousNetwork,
     solver: Calibration,
@@ -66,8 +76,7 @@ def learn_streams(
     progress : called with the share of the work done
     """
     sums = residual_sums(network.graph)
-    last = next(index for index, node in enumerate(network.graph.nodes) if node.output == sums[-1])
-    stem = network.with_graph(replace(network.graph, nodes=network.graph.nodes[: last + 1], outputs=sums))
+    stem = network.with_graph(_up_to(sums, network.graph))
     learned, done = [], 0.0
     for share, calibrated in zip(shares(list(sizes)), sizes.values()):
         discretisation = calibrated.discretisation(network.axes)

@@ -15,7 +15,7 @@ from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx
 from inn_exporter.streams import learn_streams, residual_sums
 from inn_exporter.structure import analyse
-from networks import Network
+from networks import Network, images
 
 MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
 
@@ -89,6 +89,24 @@ def test_fixed_layers_stay_and_the_others_are_calibrated_again(train: np.ndarray
     solver.run([size], negatives, fixed={node.output for node in stem})
     for name in size.constants:
         assert np.array_equal(size.constants[name], before[name]) == (name not in last.inputs), name
+
+
+def test_a_branch_beside_the_streams_is_calibrated_again() -> None:
+    """Where it is computed before the last sum, too: what it reads has moved."""
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 8, 8), 3, 12))
+    beside = n.conv(x, 12, 4)
+    total = n.node("Add", x, n.conv(x, 12, 12))
+    n.output(n.node("Concat", beside, n.conv(n.relu(total), 12, 4), axis=1), 4)
+    inputs = {"x": images(96, 3, 8, 8)}
+    graph = fold(import_onnx(n.model()))
+    network = laid_out(graph, analyse(graph), inputs)
+    solver, size = calibrated(network, inputs["x"], refit=False)
+    before = dict(size.constants)
+    samples = Samples(inputs)
+    learn_streams(network, solver, {0.3: size}, samples, samples, 32 * 30, 0, samples)
+    bias = next(node for node in network.graph.nodes if node.output == beside).inputs[2]
+    assert not np.array_equal(size.constants[bias], before[bias])
 
 
 def test_residual_sums_are_sums_of_two_activations_with_positions() -> None:
