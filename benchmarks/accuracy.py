@@ -41,24 +41,22 @@ METHODS: dict[str, dict[str, Any]] = {
     "refit, params": {"effort": "refit", "optimise": "params"},
     "refit, params, all kernels": {"effort": "refit", "optimise": "params", "refit_up_to": 1.0},
     **{
-        f"refit, {cost}, {count} images": {
-            "effort": "refit",
+        f"{name}, {cost}, {count} images": {
+            "effort": effort,
             "optimise": cost,
             "align": 1,
             "refit_up_to": 1.0,
             "images": count,
         }
-        for cost, count in (("flops", 4096), ("flops", 8192), ("params", 4096))
+        for name, effort, cost, count in (
+            ("refit", "refit", "flops", 4096),
+            ("refit", "refit", "flops", 8192),
+            ("refit", "refit", "params", 4096),
+            ("distilled", "distill", "flops", 4096),
+        )
     },
     "distilled": {"effort": "distill"},
     "distilled, flops": {"effort": "distill", "optimise": "flops", "align": 1},
-    "distilled, flops, 4096 images": {
-        "effort": "distill",
-        "optimise": "flops",
-        "align": 1,
-        "refit_up_to": 1.0,
-        "images": 4096,
-    },
 }
 BETWEEN = 40
 """Sizes between the calibrated ones that ``--between`` draws."""

@@ -125,12 +125,11 @@ class Calibration:
         fixed : outputs of nodes that are calibrated already, and stay as they are
         """
         if fixed:
-            anew = self._constants_of(lambda node: node.output not in fixed)
-            anew -= self._constants_of(lambda node: node.output in fixed)
+            stay = [node for node in self.graph.nodes if node.output in fixed]
+            kept = {name for node in stay for name in self.graph.constant_inputs(node)}
             for size in sizes:
-                for name in anew:
-                    size.constants.pop(name, None)
-                    size.changed.pop(name, None)
+                size.constants = {n: values for n, values in size.constants.items() if n in kept}
+                size.changed = {n: values for n, values in size.changed.items() if n in kept}
         count = len(next(iter(images.values())))
         network = 4 * count * forward.live_values(self.graph)
         together = max(1, int(self.memory / network) - 1)
@@ -138,11 +137,6 @@ class Calibration:
             chosen = sizes[first : first + together]
             for done in self._pass(chosen, images, fixed):
                 progress((first + done * len(chosen)) / len(sizes))
-
-    def _constants_of(self, chosen: Callable[[Node], bool]) -> set[str]:
-        return {
-            name for node in self.graph.nodes if chosen(node) for name in self.graph.constant_inputs(node)
-        }
 
     def _pass(
         self, sizes: Sequence[CalibratedSize], images: Mapping[str, np.ndarray], fixed: Collection[str]
