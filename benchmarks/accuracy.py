@@ -25,6 +25,7 @@ import numpy as np
 from demo import scores
 from inn_runtime.cli.table import format_table
 from results import Results
+from scipy.special import log_softmax
 
 METHODS: dict[str, dict[str, Any]] = {
     "l1": {"quadrature": "none"},
@@ -65,6 +66,12 @@ BETWEEN = 40
 def judged(case: cases.Case, bundle: inn.Bundle, size: float, title: str) -> np.ndarray:
     """How well each image is done at a size."""
     return case.judge(scores(bundle, size, case.images, title))
+
+
+def divergences(full: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Kullback-Leibler divergence of each image's class scores from those of the full size, in nats."""
+    p, q = (log_softmax(scores.astype(np.float64), 1) for scores in (full, found))
+    return np.asarray((np.exp(p) * (p - q)).sum(1))
 
 
 def between(
@@ -140,7 +147,8 @@ def main() -> None:
         )
         seconds = time.perf_counter() - start
         if full is None:
-            full = judged(case, bundle, 1.0, "full")
+            answers = scores(bundle, 1.0, case.images, "full")
+            full = case.judge(answers)
             results.add("full", 1.0, case.metric, case.value(full), len(full))
             others = {
                 name: judge(scores(bundle, 1.0, images, name))
@@ -155,7 +163,8 @@ def main() -> None:
         whole = bundle.resample(1.0)
         for size in sizes:
             model = bundle.resample(size)
-            known[size] = judged(case, bundle, size, f"{method} {size:g}")
+            found = scores(bundle, size, case.images, f"{method} {size:g}")
+            known[size] = case.judge(found)
             value, error = case.value(known[size]), case.standard_error(known[size], full)
             results.add(
                 method,
@@ -167,19 +176,23 @@ def main() -> None:
                 macs=model.macs / whole.macs,
                 parameters=model.parameters / whole.parameters,
             )
+            scale = 100 if case.metric == "accuracy" else 1
+            cells.append(f"{scale * (value - case.value(full)):+.2f} ±{scale * error:.2f}")
+            if case.metric == "accuracy":
+                apart = divergences(answers, found)
+                error = float(apart.std() / np.sqrt(len(apart)))
+                results.add(method, size, "divergence", float(apart.mean()), len(apart), standard_error=error)
             for name, (images, judge) in case.others.items():
-                found = judge(scores(bundle, size, images, f"{method} {size:g} {name}"))
-                error = float((found - others[name]).std() / np.sqrt(len(found)))
+                right = judge(scores(bundle, size, images, f"{method} {size:g} {name}"))
+                error = float((right - others[name]).std() / np.sqrt(len(right)))
                 results.add(
                     method,
                     size,
                     f"{name}_accuracy",
-                    float(found.mean()),
-                    len(found),
+                    float(right.mean()),
+                    len(right),
                     paired_standard_error=error,
                 )
-            scale = 100 if case.metric == "accuracy" else 1
-            cells.append(f"{scale * (value - case.value(full)):+.2f} ±{scale * error:.2f}")
         if arguments.between:
             worst = between(case, bundle, known, arguments.seed)
             at, value = worst.pop("at"), worst.pop("value")

@@ -36,7 +36,7 @@ from .nodes import ORDERS
 from .onnx_writer import skeleton
 from .schedule import OBJECTIVES, schedule
 from .storage import STORAGES
-from .streams import FEW, learn_streams, residual_sums
+from .streams import learn_streams, streams_share
 from .structure import Channels
 
 QUADRATURES = ("calibrated", "trapezoid", "rescaled", "none")
@@ -387,10 +387,30 @@ def _distil(
     lessons = material.lessons or material.pool.unlabelled()
     held_out = material.judged.unlabelled() if lessons.labels is None else None
     seen, seed = options.distill_images, options.seed
-    if held_out is not None and len(lessons) < FEW and residual_sums(network.graph):
-        learn_streams(network, solver, found, material.calibration, lessons, seen, seed, held_out, progress)
-    else:
-        distill(network, found, lessons, seen, seed, progress, held_out)
+    streams = streams_share(lessons, network.graph)
+    first = round(seen * streams)
+    if first:
+        learn_streams(
+            network,
+            solver,
+            found,
+            material.calibration,
+            lessons,
+            first,
+            seed,
+            material.judged.unlabelled(),
+            lambda done: progress(streams * done),
+        )
+    if seen > first:
+        distill(
+            network,
+            found,
+            lessons,
+            seen - first,
+            seed,
+            lambda done: progress(streams + (1 - streams) * done),
+            held_out,
+        )
 
 
 def _check_arguments(

@@ -8,9 +8,9 @@ is then calibrated again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Callable
 
 import numpy as np
@@ -20,11 +20,14 @@ from . import forward
 from .calibrate import CalibratedSize, Calibration
 from .continuous import ContinuousNetwork
 from .data import Samples
-from .distill import Student, error_of, judging_lessons, shares, train
+from .distill import Student, error_of, judging_lessons, train
 from .graph import Graph
+from .statistics import CHUNK
 
 FEW = 4096
-"""Images below which the scores are known by heart before they have taught anything."""
+"""Images below which the scores are known by heart before they have taught anything: streams are all then."""
+FIRST = 0.5
+"""Share of the images seen that streams are learned from where the scores are learned after them."""
 RATES = (0.006, 0.003, 0.001)
 """Peaks of Adam's rate, as in `distill`."""
 ROUNDED_BY = 64
@@ -43,6 +46,13 @@ def residual_sums(graph: Graph) -> list[str]:
     ]
 
 
+def streams_share(samples: Samples, graph: Graph) -> float:
+    """The share of the images seen that a network should learn its streams from, before its scores."""
+    if samples.labels is not None or not residual_sums(graph):
+        return 0.0
+    return 1.0 if len(samples) < FEW else FIRST
+
+
 def _up_to(tensors: Sequence[str], graph: Graph) -> Graph:
     """The part of a graph that some of its tensors depend on."""
     needed, nodes = set(tensors), []
@@ -51,6 +61,21 @@ def _up_to(tensors: Sequence[str], graph: Graph) -> Graph:
             needed.update(node.inputs)
             nodes.append(node)
     return replace(graph, nodes=nodes[::-1], outputs=list(tensors))
+
+
+def _original(
+    stem: Graph, samples: Samples, memory: float
+) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
+    """Indices of samples → the stem's outputs; kept where they fit into ``memory`` bytes."""
+    shapes = {name: (len(samples), *stem.shapes[name][1:]) for name in stem.outputs}
+    if 4 * sum(map(math.prod, shapes.values())) > memory:
+        return lambda indices: forward.run(stem, samples.take(indices).inputs)
+    kept = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+    for first in range(0, len(samples), CHUNK):
+        part = np.arange(first, min(first + CHUNK, len(samples)))
+        for name, values in forward.run(stem, samples.take(part).inputs).items():
+            kept[name][part] = values
+    return lambda indices: {name: values[indices] for name, values in kept.items()}
 
 
 def learn_streams(
@@ -72,31 +97,34 @@ def learn_streams(
     solver : that calibrated the sizes …
     calibration : … by these images
     samples : images to learn from
-    seen : how many, with repetition, all sizes together, see `shares`
+    seen : how many, with repetition, all sizes together; each size as many
     progress : called with the share of the work done
     """
     sums = residual_sums(network.graph)
     stem = network.with_graph(_up_to(sums, network.graph))
-    learned, done = [], 0.0
-    for share, calibrated in zip(shares(list(sizes)), sizes.values()):
+    original = _original(stem.graph, samples, solver.memory)
+    judging = held_out.take(np.arange(min(len(held_out), ROUNDED_BY)))
+    learned: list[CalibratedSize] = []
+    for calibrated in sizes.values():
         discretisation = calibrated.discretisation(network.axes)
 
         def lesson(
-            of: Samples, indices: np.ndarray, size: Discretisation = discretisation
+            inputs: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], size: Discretisation
         ) -> list[np.ndarray]:
-            inputs = of.take(indices).inputs
-            wanted = forward.run(stem.graph, inputs)
             return [
                 *(inputs[n] for n in stem.graph.inputs),
                 *(solver.sampled(n, wanted[n], size) for n in sums),
             ]
 
+        def batch(indices: np.ndarray, size: Discretisation = discretisation) -> list[np.ndarray]:
+            return lesson(samples.take(indices).inputs, original(indices), size)
+
         student = Student(stem, calibrated, samples.inputs)
-        for part in train(student, partial(lesson, samples), len(samples), round(seen * share), seed, RATES):
-            progress(TRAINING * (done + share * part))
-        found, _ = student.rounded(lesson(held_out, np.arange(min(len(held_out), ROUNDED_BY))))
+        for part in train(student, batch, len(samples), seen // len(sizes), seed, RATES):
+            progress(TRAINING * (len(learned) + part) / len(sizes))
+        wanted = forward.run(stem.graph, judging.inputs)
+        found, _ = student.rounded(lesson(judging.inputs, wanted, discretisation))
         learned.append(found)
-        done += share
     fixed = {node.output for node in stem.graph.nodes}
     solver.run(
         learned,
