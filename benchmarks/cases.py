@@ -136,7 +136,7 @@ def efficientnet(seed: int, photos: Path, stamps: Path | None = None) -> Case:
         "accuracy",
         lambda logits: efficientnet_lite0.right(logits, labels[judged]),
         (0.5, 0.72, 0.845, 0.9, 0.95),
-        {"images": 1024, "refit_up_to": 1.0, "distill_images": 20_000},
+        {"images": 1024, "refit_up_to": 1.0, "distill_images": 40_000},
         others=others,
     )
 

@@ -36,7 +36,12 @@ JUDGED, FITTED = 64, 256
 """Images by which outputs are compared, and images to which the quadratures are fitted."""
 POWER = 3.0
 """At size s no group becomes narrower than the share s to this power of its channels, whatever that saves:
-measured alone, many groups look useless that are not when others shrink too."""
+measured alone, many groups look useless that are not when others shrink too …"""
+ADDITIVE = 0.2
+"""… unless what class scores lose in all groups, each measured alone, adds up to less than this, in nats:
+then that is about what they lose together."""
+LEAST = 1 / 8
+"""The least share of its channels that a group is tried with, unless a floor is lower."""
 
 _MEASURED = (1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)
 
@@ -107,7 +112,8 @@ def schedule(
     """
     cost, sizes = Cost.of(objective, lowered), network.channels.sizes
     floors = {size: network.channels.widths(size**POWER, align) for size in uniform}
-    ladders = [ladder(full, least, align, cost.block) for full, least in zip(sizes, floors[min(uniform)])]
+    least = network.channels.widths(min(LEAST, min(uniform) ** POWER), align)
+    ladders = [ladder(full, width, align, cost.block) for full, width in zip(sizes, least)]
     step = max(1, len(next(iter(images.values()))) // FITTED)
     grams = full_grams(network, {name: array[::step][:FITTED] for name, array in images.items()})
     few = {name: array[:JUDGED] for name, array in held_out.items()}
@@ -115,7 +121,8 @@ def schedule(
     measured = sensitivities(network, grams, wanted, few, progress)
     losses = [loss_curve(rungs, found) for rungs, found in zip(ladders, measured)]
     budgets = {size: int(cost(np.array(widths))) for size, widths in uniform.items()}
-    return spend(ladders, losses, cost, budgets, floors)
+    of_classes = all(len(network.graph.shapes[name]) == 2 for name in network.graph.scoring().outputs)
+    return spend(ladders, losses, cost, budgets, floors, ADDITIVE if of_classes else 0.0)
 
 
 def ladder(full: int, least: int, align: int, block: int = 1) -> list[int]:
@@ -159,6 +166,7 @@ def spend(
     cost: Callable[[np.ndarray], np.ndarray],
     budgets: Mapping[float, int],
     floors: Mapping[float, Sequence[int]],
+    additive: float = 0.0,
 ) -> dict[float, list[int]]:
     """Widths for every size: least loss per cost, first down to the budget, then back into what is left.
 
@@ -168,35 +176,42 @@ def spend(
     cost : (…, groups) widths → (…)
     budgets : size → the most it may cost
     floors : size → the least width of every group
+    additive : floors do not bind where all groups together lose less than this without them
     """
     longest = max(len(rungs) for rungs in ladders)
     # Beyond a ladder's end a step saves nothing and loses without limit.
     widths = np.array([[*rungs, *[rungs[-1]] * (longest + 1 - len(rungs))] for rungs in ladders])
     loss = np.array([[*curve, *[np.inf] * (longest + 1 - len(curve))] for curve in losses])
     groups = np.arange(len(ladders))
-    rungs, result = np.zeros(len(ladders), int), {}
 
-    def trials(step: int) -> tuple[np.ndarray, np.ndarray]:
+    def trials(rungs: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Cost saved and loss added, each (groups,), when one group alone takes a step."""
         here = widths[groups, rungs]
         there = np.tile(here, (len(groups), 1))
         there[groups, groups] = widths[groups, rungs + step]
         return cost(here) - cost(there), loss[groups, rungs + step] - loss[groups, rungs]
 
-    for size in sorted(budgets, reverse=True):
-        widest = rungs.copy()
-        while (over := cost(widths[groups, rungs]) - budgets[size]) > 0:
-            saved, lost = trials(1)
-            lost[widths[groups, rungs + 1] < floors[size]] = np.inf
+    def narrowed(widest: np.ndarray, budget: int, floor: np.ndarray) -> np.ndarray:
+        """Rungs that meet the budget."""
+        rungs = widest.copy()
+        while (over := cost(widths[groups, rungs]) - budget) > 0:
+            saved, lost = trials(rungs, 1)
+            lost[widths[groups, rungs + 1] < floor] = np.inf
             rungs[np.argmin(lost / np.maximum(saved, 1e-9))] += 1
         while True:
-            saved, lost = trials(-1)
+            saved, lost = trials(rungs, -1)
             fits = (rungs > widest) & (-saved <= -over)
             if not fits.any():
-                break
+                return rungs
             gain = np.where(fits, -lost / np.maximum(-saved, 1e-9), -np.inf)
             rungs[np.argmax(gain)] -= 1
-            over = cost(widths[groups, rungs]) - budgets[size]
+            over = cost(widths[groups, rungs]) - budget
+
+    rungs, result = np.zeros(len(ladders), int), {}
+    for size in sorted(budgets, reverse=True):
+        free = narrowed(rungs, budgets[size], widths[:, -1])
+        small = loss[groups, free].sum() < additive
+        rungs = free if small else narrowed(rungs, budgets[size], np.array(floors[size]))
         result[size] = [int(width) for width in widths[groups, rungs]]
     return dict(sorted(result.items()))
 

@@ -191,6 +191,20 @@ def test_what_is_left_of_a_budget_is_spent() -> None:
     assert found == {0.5: [8, 8]}
 
 
+def test_floors_bind_where_groups_lose_much_together() -> None:
+    """The first group loses least and may be narrowed further only while all lose little."""
+    ladders = [list(range(8, 0, -1))] * 2
+    losses = [scale * np.arange(8) ** 2 for scale in (0.01, 0.1)]
+    budgets, floors = {0.5: 8}, {0.5: [4, 4]}
+
+    def found(additive: float) -> list[int]:
+        return spend(ladders, losses, lambda widths: widths.sum(-1), budgets, floors, additive)[0.5]
+
+    assert found(0.0) == [4, 4]
+    assert found(0.59) == [4, 4]
+    assert found(0.6) == [1, 7]
+
+
 def test_divergence_is_relative_where_the_network_is_no_classifier() -> None:
     reference = {"y": images(4, 3, 5, 5)}
     assert divergence(reference, reference) == 0.0
