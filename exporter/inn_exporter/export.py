@@ -31,6 +31,7 @@ from .importers import import_onnx
 from .integral.options import Tuning
 from .integral.parallel import is_first
 from .lowering import Lowering
+from .material import Material
 from .measure import measure
 from .nodes import ORDERS
 from .onnx_writer import skeleton
@@ -51,8 +52,6 @@ _ORDERS = {
     "none": ("l1", "nested"),
 }
 """Orders that go with each quadrature, the default first."""
-
-_MOST_HELD_OUT = 2000
 
 _Bar = Callable[[str], Callable[[float], None]]
 """Starts a progress bar of a title; returns its update."""
@@ -170,9 +169,15 @@ def export(
         align=align,
         seed=seed,
     )
-    material = _material(options, graph, preprocessing, data, evaluate, tune, images)
-    if material.lessons is not None:
-        options = replace(options, distill_images=options.tuning.seen)
+    material = Material.load(graph, preprocessing, data, evaluate, images, seed)
+    if tune is not None:
+        samples = load_samples(tune, graph, 1, preprocessing)
+        if effort == "distill":
+            options = replace(options, distill_images=options.tuning.seen)
+            lessons = samples.with_mirror_images() if options.tuning.mirror else samples
+            material = replace(material, lessons=lessons)
+        else:
+            material = replace(material, tuned=samples)
     for concern in concerns(material.calibration, graph, channels):
         warnings.warn(concern, stacklevel=2)
     uniform = {size: channels.widths(size, align) for size in sorted(set(sizes) - {1.0})}
@@ -209,7 +214,6 @@ def export(
     return open_bundle(output)
 
 
-# ---------------------------------------------------------------------- what goes in
 @dataclass(frozen=True)
 class _Options:
     """`export`'s arguments that its steps share."""
@@ -232,69 +236,26 @@ class _Options:
         return self.quadrature == "trapezoid" and not self.tuning.partitions
 
 
-@dataclass(frozen=True)
-class _Material:
-    """Images, by what they are for.
-
-    Attributes
-    ----------
-    pool : without labels
-    calibration : those of the pool that calibrate
-    judged : measure the curve, and judge schedules and what was distilled without labels
-    tuned : the control grids or the partitions are trained on them
-    lessons : distillation learns from them, instead of from the pool
-    """
-
-    pool: Samples
-    calibration: Samples
-    judged: Samples
-    tuned: Samples | None
-    lessons: Samples | None
-
-
-def _material(
-    options: _Options,
-    graph: Graph,
-    preprocessing: Mapping[str, Mapping[str, Any]],
-    data: Source,
-    evaluate: Source | None,
-    tune: Source | None,
-    images: int,
-) -> _Material:
-    samples = load_samples(data, graph, FEWEST_IMAGES, preprocessing)
-    held_out = None if evaluate is None else load_samples(evaluate, graph, 1, preprocessing)
-    tuned = None if tune is None else load_samples(tune, graph, 1, preprocessing)
-    lessons = None
-    if options.effort == "distill" and tuned is not None:
-        lessons, tuned = tuned, None
-        if options.tuning.mirror:
-            lessons = lessons.with_mirror_images()
-    if held_out is not None:
-        pool, judged = samples, held_out
-    else:
-        pool, judged = samples.split(_pool_size(len(samples), images), options.seed)
-    calibration, _ = pool.split(min(images, len(pool)), options.seed)
-    return _Material(pool, calibration, judged, tuned, lessons)
-
-
-def _pool_size(count: int, images: int) -> int:
-    """How many of ``count`` samples are not held out to measure the curve: a fifth is, or what is spare."""
-    return count - min(_MOST_HELD_OUT, max(count // 5, count - images))
-
-
 def _announced(
     options: _Options,
     graph: Graph,
     channels: Channels,
     uniform: Mapping[float, Sequence[int]],
-    material: _Material,
+    material: Material,
     limit: float | None,
     progress: bool,
 ) -> _Options:
     """Say what the effort will cost; the options with as much distillation as the limit allows."""
     seen = 0 if material.tuned is None else options.tuning.seen
     seconds, each = estimate(
-        graph, channels, uniform, material.calibration, len(material.judged), options.optimise, seen
+        graph,
+        channels,
+        uniform,
+        material.calibration,
+        len(material.judged),
+        options.optimise,
+        seen,
+        streams_share(material.lessons, graph),
     )
     what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(material.calibration):,} images"
     what += f", {seen:,} images seen in tuning" * (seen > 0)
@@ -328,7 +289,7 @@ def _widths(
     options: _Options,
     network: ContinuousNetwork,
     uniform: dict[float, list[int]],
-    material: _Material,
+    material: Material,
     bar: _Bar,
 ) -> dict[float, list[int]]:
     """The width of every group at every size."""
@@ -350,7 +311,7 @@ def _fitted(
     options: _Options,
     network: ContinuousNetwork,
     widths: Mapping[float, list[int]],
-    material: _Material,
+    material: Material,
     bar: _Bar,
 ) -> dict[float, CalibratedSize]:
     """What each size has for itself: partitions, or quadratures, biases and kernels."""
@@ -380,11 +341,11 @@ def _distil(
     network: ContinuousNetwork,
     solver: Calibration,
     found: Mapping[float, CalibratedSize],
-    material: _Material,
+    material: Material,
     progress: Callable[[float], None],
 ) -> None:
     """Improve calibrated sizes, in place."""
-    lessons = material.lessons or material.pool.unlabelled()
+    lessons = material.lessons
     held_out = material.judged.unlabelled() if lessons.labels is None else None
     seen, seed = options.distill_images, options.seed
     streams = streams_share(lessons, network.graph)

@@ -35,6 +35,7 @@ def estimate(
     judged: int,
     optimise: str,
     tuned: int = 0,
+    streams: float = 0.0,
 ) -> tuple[float, float]:
     """About how many seconds an export takes without distillation, and each image seen by distillation.
 
@@ -45,6 +46,7 @@ def estimate(
     uniform : size → widths
     judged : how many images measure the curve
     tuned : how many images tuning sees
+    streams : share of distillation's images that streams are learned from, see `streams`
     """
     few = {name: array[:_TIMED_IMAGES] for name, array in calibration.inputs.items()}
     times = []
@@ -61,7 +63,7 @@ def estimate(
     full = max(value_of(macs, channels.sizes), 1)
     least, slope = _DISTILLATION_PASSES
     each = [least + slope * value_of(macs, widths) / full for widths in uniform.values()]
-    mean = float(np.dot(each, shares(list(uniform))))
+    mean = streams * float(np.mean(each)) + (1 - streams) * float(np.dot(each, shares(list(uniform))))
     return passes * one_pass, mean * one_pass
 
 
