@@ -26,7 +26,7 @@ from .statistics import CHUNK
 
 FEW = 4096
 """Images below which the scores are known by heart before they have taught anything: streams are all then."""
-FIRST = 0.5
+FIRST = 0.2
 """Share of the images seen that streams are learned from where the scores are learned after them."""
 RATES = (0.006, 0.003, 0.001)
 """Peaks of Adam's rate, as in `distill`."""
