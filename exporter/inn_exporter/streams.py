@@ -64,11 +64,12 @@ def _up_to(tensors: Sequence[str], graph: Graph) -> Graph:
 
 
 def _original(
-    stem: Graph, samples: Samples, memory: float
+    stem: Graph, samples: Samples, seen: int, memory: float
 ) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
-    """Indices of samples → the stem's outputs; kept where they fit into ``memory`` bytes."""
+    """Indices of samples → the stem's outputs; worked out once for all where they fit into ``memory`` bytes,
+    and are ``seen`` often enough."""
     shapes = {name: (len(samples), *stem.shapes[name][1:]) for name in stem.outputs}
-    if 4 * sum(map(math.prod, shapes.values())) > memory:
+    if seen < len(samples) or 4 * sum(map(math.prod, shapes.values())) > memory:
         return lambda indices: forward.run(stem, samples.take(indices).inputs)
     kept = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
     for first in range(0, len(samples), CHUNK):
@@ -102,19 +103,20 @@ def learn_streams(
     """
     sums = residual_sums(network.graph)
     stem = network.with_graph(_up_to(sums, network.graph))
-    original = _original(stem.graph, samples, solver.memory)
-    judging = held_out.take(np.arange(min(len(held_out), ROUNDED_BY)))
+    original = _original(stem.graph, samples, seen, solver.memory)
+    judging = held_out.take(np.arange(min(len(held_out), ROUNDED_BY))).inputs
+    judging_sums = forward.run(stem.graph, judging)
+
+    def lesson(
+        inputs: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], size: Discretisation
+    ) -> list[np.ndarray]:
+        """The stem's inputs, and its sums at the channels that the size keeps."""
+        sampled = [solver.sampled(name, wanted[name], size) for name in sums]
+        return [*(inputs[name] for name in stem.graph.inputs), *sampled]
+
     learned: list[CalibratedSize] = []
     for calibrated in sizes.values():
         discretisation = calibrated.discretisation(network.axes)
-
-        def lesson(
-            inputs: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], size: Discretisation
-        ) -> list[np.ndarray]:
-            return [
-                *(inputs[n] for n in stem.graph.inputs),
-                *(solver.sampled(n, wanted[n], size) for n in sums),
-            ]
 
         def batch(indices: np.ndarray, size: Discretisation = discretisation) -> list[np.ndarray]:
             return lesson(samples.take(indices).inputs, original(indices), size)
@@ -122,8 +124,7 @@ def learn_streams(
         student = Student(stem, calibrated, samples.inputs)
         for part in train(student, batch, len(samples), seen // len(sizes), seed, RATES):
             progress(TRAINING * (len(learned) + part) / len(sizes))
-        wanted = forward.run(stem.graph, judging.inputs)
-        found, _ = student.rounded(lesson(judging.inputs, wanted, discretisation))
+        found, _ = student.rounded(lesson(judging, judging_sums, discretisation))
         learned.append(found)
     fixed = {node.output for node in stem.graph.nodes}
     solver.run(
