@@ -13,7 +13,7 @@ from inn_exporter.continuous import ContinuousNetwork, laid_out
 from inn_exporter.data import Samples
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx
-from inn_exporter.streams import learn_streams, residual_sums
+from inn_exporter.streams import FEW, FIRST, learn_streams, residual_sums, streams_share
 from inn_exporter.structure import analyse
 from networks import Network, images
 
@@ -117,3 +117,17 @@ def test_residual_sums_are_sums_of_two_activations_with_positions() -> None:
     flat = n.node("Flatten", n.node("GlobalAveragePool", shifted))
     n.output(n.node("Add", n.dense(flat, 12, 5), n.dense(flat, 12, 5)))
     assert residual_sums(fold(import_onnx(n.model()))) == [total]
+
+
+def test_streams_come_first_and_alone_where_images_are_few() -> None:
+    graph = fold(import_onnx(MODEL))
+
+    def samples(count: int, labels: np.ndarray | None = None) -> Samples:
+        return Samples({"x": np.zeros((count, 1, 1, 1), np.float32)}, labels)
+
+    assert streams_share(samples(FEW - 1), graph) == 1.0
+    assert streams_share(samples(FEW), graph) == FIRST
+    assert streams_share(samples(64, np.zeros(64, np.int64)), graph) == 0.0
+    n = Network()
+    n.output(n.conv(n.relu(n.conv(n.input(3, 8, 8), 3, 12)), 12, 4), 4)
+    assert streams_share(samples(64), fold(import_onnx(n.model()))) == 0.0
