@@ -51,7 +51,6 @@ METHODS: dict[str, dict[str, Any]] = {
         }
         for name, effort, cost, count in (
             ("refit", "refit", "flops", 4096),
-            ("refit", "refit", "flops", 8192),
             ("refit", "refit", "params", 4096),
             ("distilled", "distill", "flops", 4096),
         )
