@@ -69,7 +69,7 @@ def judged(case: cases.Case, bundle: inn.Bundle, size: float, title: str) -> np.
 
 def divergences(full: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Kullback-Leibler divergence of each image's class scores from those of the full size, in nats."""
-    p, q = (log_softmax(scores.astype(np.float64), 1) for scores in (full, found))
+    p, q = (log_softmax(array.astype(np.float64), 1) for array in (full, found))
     return np.asarray((np.exp(p) * (p - q)).sum(1))
 
 

@@ -102,8 +102,8 @@ def export(
     sizes : sizes to calibrate, in (0, 1]
     effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
         small sizes, where it is worth most; ``distill`` then trains these kernels and larger sizes'
-        quadratures toward the original's outputs, without labels, on all of ``data`` (where these are few,
-        toward its residual streams: `streams`)
+        quadratures toward the original's residual streams (`streams`) and, unless images are few, its
+        outputs, without labels, on all of ``data``
     refit_up_to : largest size whose kernels are refitted, and so stored, in 4 to 8 bits
     distill_images : how many images ``distill`` learns from, with repetition, all sizes together
     limit : minutes that the whole export may take. ``distill`` learns from as many images as fit in, by the
