@@ -23,9 +23,9 @@ import inn_exporter
 import inn_runtime as inn
 import numpy as np
 from demo import scores
+from inn_exporter.schedule import divergences
 from inn_runtime.cli.table import format_table
 from results import Results
-from scipy.special import log_softmax
 
 METHODS: dict[str, dict[str, Any]] = {
     "l1": {"quadrature": "none"},
@@ -65,12 +65,6 @@ BETWEEN = 40
 def judged(case: cases.Case, bundle: inn.Bundle, size: float, title: str) -> np.ndarray:
     """How well each image is done at a size."""
     return case.judge(scores(bundle, size, case.images, title))
-
-
-def divergences(full: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Kullback-Leibler divergence of each image's class scores from those of the full size, in nats."""
-    p, q = (log_softmax(array.astype(np.float64), 1) for array in (full, found))
-    return np.asarray((np.exp(p) * (p - q)).sum(1))
 
 
 def between(
@@ -178,7 +172,7 @@ def main() -> None:
             scale = 100 if case.metric == "accuracy" else 1
             cells.append(f"{scale * (value - case.value(full)):+.2f} ±{scale * error:.2f}")
             if case.metric == "accuracy":
-                apart = divergences(answers, found)
+                apart = divergences(found, answers)
                 error = float(apart.std() / np.sqrt(len(apart)))
                 results.add(method, size, "divergence", float(apart.mean()), len(apart), standard_error=error)
             for name, (images, judge) in case.others.items():

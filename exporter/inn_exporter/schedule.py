@@ -258,17 +258,22 @@ def sensitivities(
 
 
 def divergence(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> float:
-    """Mean Kullback–Leibler divergence of class scores, (images, classes); for other outputs, squared error
-    relative to the reference's. Several outputs add up."""
+    """Mean of the `divergences` of class scores, (images, classes); for other outputs, squared error relative
+    to the reference's. Several outputs add up."""
     total = 0.0
     for name, expected in reference.items():
-        p, q = expected.astype(np.float64), found[name].astype(np.float64)
-        if p.ndim == 2:
-            p, q = log_softmax(p, 1), log_softmax(q, 1)
-            total += float(np.mean(np.sum(np.exp(p) * (p - q), 1)))
+        if expected.ndim == 2:
+            total += float(np.mean(divergences(found[name], expected)))
         else:
+            p, q = expected.astype(np.float64), found[name].astype(np.float64)
             total += float(np.sum((p - q) ** 2) / max(np.sum(p**2), 1e-30))
     return total
+
+
+def divergences(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Kullback–Leibler divergence of each image's class scores from the reference's, in nats, (images,)."""
+    p, q = (log_softmax(scores.astype(np.float64), 1) for scores in (reference, found))
+    return np.asarray(np.sum(np.exp(p) * (p - q), 1))
 
 
 def full_grams(network: ContinuousNetwork, images: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:

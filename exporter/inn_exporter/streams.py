@@ -1,9 +1,9 @@
-"""Learning from few images: a resized network learns what the original's residual streams hold.
+"""Learning residual streams, before the scores or, from few images, instead of them.
 
-A student knows the class scores of a few hundred images by heart. What a stream holds at every position of
-these images is too much for that, so that errors on other images fall as those on these do. The layers that
-residual sums depend on learn all sums together ("hints": Romero et al., FitNets, ICLR 2015); what lies behind
-is then calibrated again.
+A student knows the class scores of a few hundred images by heart. What the original's streams hold at
+every position of these images is too much for that, so that errors on other images fall as those on these
+do. The layers that residual sums depend on learn all sums together ("hints": Romero et al., FitNets, ICLR
+2015); what lies behind is then calibrated again.
 """
 
 from __future__ import annotations
