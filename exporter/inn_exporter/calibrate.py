@@ -27,8 +27,9 @@ from .continuous import ContinuousNetwork
 from .graph import Graph, Node
 from .operators import operator
 from .refit import Observed, refit_step
+from .rounding import Sensitivity
 from .statistics import CHUNK, Moments, ridge_solution, sampled_patches
-from .storage import Stored, calibration_storage, store, store_coarsely
+from .storage import COARSE_BITS, Stored, calibration_storage, store, store_coarsely
 
 RIDGE = 1e-3
 DETERMINED = 2
@@ -211,7 +212,9 @@ class Calibration:
             return False
         kernel = size.constants[weight]
         exact = kernel + step.kernel.reshape(kernel.shape)
-        size.changed[weight] = store_coarsely(exact, self.storage, step.rounding_error, ROUNDING * step.error)
+        size.changed[weight] = store_coarsely(
+            exact, self.storage, Sensitivity(step.gram), ROUNDING * step.error
+        )
         size.constants[weight] = size.changed[weight].read()
         rounding = (size.constants[weight] - exact).reshape(len(step.mean), -1, step.mean.shape[1])
         moved = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
@@ -289,18 +292,13 @@ class Calibration:
         start = prior(self.axes[group], width)
         if width == self.channels.sizes[group] and len(values) < DETERMINED * width:
             # Nothing is missing, and images are too few to say what went wrong before.
-            return store_coarsely(np.zeros_like(start), self.storage, lambda e: 0.0, 0.0, channel=1)
+            storage = "float32" if self.storage == "float32" else f"int{COARSE_BITS[0]}"
+            return store(np.zeros_like(start), storage, channel=1)
         cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
         matrix = solve(cross, gram, start, self.ridge)
-        left = power - 2 * float(np.sum(matrix * cross)) + _energy(matrix, gram)
-        return store_coarsely(
-            matrix - start, self.storage, lambda e: _energy(e, gram), ROUNDING * left, channel=1
-        )
-
-
-def _energy(matrix: np.ndarray, gram: np.ndarray) -> float:
-    """E|M x|² with E[x xᵀ] = ``gram``."""
-    return float(np.sum(matrix @ gram * matrix))
+        sensitivity = Sensitivity(gram[None])
+        left = power - 2 * float(np.sum(matrix * cross)) + sensitivity.error(matrix)
+        return store_coarsely(matrix - start, self.storage, sensitivity, ROUNDING * left, channel=1)
 
 
 def _chunks(activation: np.ndarray) -> list[slice]:

@@ -69,11 +69,6 @@ class Refit(NamedTuple):
     mean: np.ndarray
     gram: np.ndarray
 
-    def rounding_error(self, kernel: np.ndarray) -> float:
-        """The mean squared error that an error of the kernel makes, its mean taken care of by the bias."""
-        rows = kernel.reshape(len(self.gram), -1, self.gram.shape[1])
-        return float(np.einsum("bcf,bcf->", rows @ self.gram, rows))
-
 
 def refit_step(
     seen: Observed, limits: tuple[float, float], ridge: float | None = None, rounds: int = ROUNDS

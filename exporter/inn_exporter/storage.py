@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from inn_runtime.bundle import SCALE_SUFFIX
 from inn_runtime.packed import LEAST, packed_length
+
+from .rounding import Sensitivity
 
 STORAGES = ("float32", "float16", "int8")
 """Of control grids; calibration data may also be int4 to int6."""
@@ -54,9 +56,12 @@ class Stored:
             tensors[key + SCALE_SUFFIX] = self.scale
 
 
-def store(values: np.ndarray, storage: str, channel: int = 0) -> Stored:
+def store(
+    values: np.ndarray, storage: str, channel: int = 0, sensitivity: Sensitivity | None = None
+) -> Stored:
     """Values in a storage type; integers have one scale per index of dimension ``channel``.
 
+    With a ``sensitivity``, integers make up for each other's rounding.
     Vectors are always float32: a bias is a few bytes, and δ is worth nothing once it is rounded. Values
     too large for float16 stay float32, and too few to be packed are int8.
     """
@@ -66,18 +71,23 @@ def store(values: np.ndarray, storage: str, channel: int = 0) -> Stored:
         fits = np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max
         return Stored(_c_order(values.astype(np.float16 if fits else np.float32)))
     bits = 8 if values.size < LEAST else int(storage[len("int") :])
-    integers, scale = _quantise(values, bits, channel)
+    integers, scale = _quantise(values, bits, channel, sensitivity)
     return Stored(integers, scale, None if bits == 8 else bits)
 
 
-def _quantise(values: np.ndarray, bits: int, channel: int) -> tuple[np.ndarray, np.ndarray]:
+def _quantise(
+    values: np.ndarray, bits: int, channel: int, sensitivity: Sensitivity | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Integers, symmetric about 0, and their scale: packed ones have that with the least squared error."""
     others = tuple(axis for axis in range(values.ndim) if axis != channel)
     most = (1 << bits - 1) - 1
     largest = np.abs(values).max(others, keepdims=True, initial=0.0).astype(np.float32)
 
+    def nearest(steps: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(steps), -most, most)
+
     def rounded(scale: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint(values / scale), -most, most)
+        return nearest(values / scale)
 
     scale = _nonzero(largest / most)
     if bits < 8:
@@ -87,7 +97,8 @@ def _quantise(values: np.ndarray, bits: int, channel: int) -> tuple[np.ndarray, 
             error = np.square(rounded(candidate) * candidate - values).sum(others, np.float64, keepdims=True)
             scale = np.where(error < least, candidate, scale)
             least = np.minimum(error, least)
-    return np.ascontiguousarray(rounded(scale), np.int8), scale
+    integers = rounded(scale) if sensitivity is None else sensitivity.rounded(values, scale, nearest)
+    return np.ascontiguousarray(integers, np.int8), scale
 
 
 def _nonzero(scale: np.ndarray) -> np.ndarray:
@@ -112,28 +123,29 @@ def calibration_storage(storage: str) -> str:
 
 
 def store_coarsely(
-    values: np.ndarray,
-    storage: str,
-    error: Callable[[np.ndarray], float],
-    budget: float,
-    channel: int = 0,
+    values: np.ndarray, storage: str, sensitivity: Sensitivity, budget: float, channel: int = 0
 ) -> Stored:
-    """Calibration data beside grids stored as ``storage``: with the fewest bits, 4 to 8, that do.
-
-    ``error`` gives the squared error that an error of the values makes, which is not to exceed ``budget``.
-    """
+    """Calibration data beside grids stored as ``storage``: with the fewest bits, 4 to 8, whose rounding makes
+    a squared error of ``budget`` at most."""
     if storage == "float32":
         return store(values, storage)
     for bits in COARSE_BITS[:-1]:
-        stored = store(values, f"int{bits}", channel)
-        if error(stored.read() - values) <= budget:
+        stored = store(values, f"int{bits}", channel, sensitivity)
+        if sensitivity.error(stored.read() - values) <= budget:
             return stored
-    return store(values, "int8", channel)
+    return store(values, "int8", channel, sensitivity)
 
 
-def store_like(values: np.ndarray, other: Stored, channel: int = 0, finer: int = 0) -> Stored:
+def store_like(
+    values: np.ndarray,
+    other: Stored,
+    channel: int = 0,
+    finer: int = 0,
+    sensitivity: Sensitivity | None = None,
+) -> Stored:
     """Other values in the same storage, or where that is coarse, ``finer`` steps of `COARSE_BITS` less so."""
-    if other.bits is None:
-        return store(values, other.values.dtype.name, channel)
-    place = COARSE_BITS.index(other.bits) + finer
-    return store(values, f"int{COARSE_BITS[min(place, len(COARSE_BITS) - 1)]}", channel)
+    storage = other.values.dtype.name
+    if other.bits is not None:
+        place = COARSE_BITS.index(other.bits) + finer
+        storage = f"int{COARSE_BITS[min(place, len(COARSE_BITS) - 1)]}"
+    return store(values, storage, channel, sensitivity)

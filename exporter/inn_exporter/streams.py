@@ -20,9 +20,10 @@ from . import forward
 from .calibrate import CalibratedSize, Calibration
 from .continuous import ContinuousNetwork
 from .data import Samples
-from .distill import Student, error_of, judging_lessons, train
+from .distill import judging_lessons, train
 from .graph import Graph
 from .statistics import CHUNK
+from .student import Student, error_of
 
 FEW = 4096
 """Images below which the scores are known by heart before they have taught anything: streams are all then."""

@@ -1,0 +1,47 @@
+"""What a student learned is stored in few bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from inn_exporter import forward
+from inn_exporter.backend import tensor
+from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.continuous import laid_out
+from inn_exporter.folding import fold
+from inn_exporter.importers import import_onnx
+from inn_exporter.storage import store
+from inn_exporter.structure import analyse
+from inn_exporter.student import Student
+from networks import Network, images
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_biases_make_up_for_the_rounding_of_kernels_and_tables(refit: bool) -> None:
+    n = Network()
+    x = n.input(3, 8, 8)
+    for before, after in ((3, 24), (24, 24), (24, 24)):
+        x = n.relu(n.conv(x, before, after))
+    n.output(n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 24, 5))
+    inputs = {"x": images(64, 3, 8, 8) + 1}
+    graph = fold(import_onnx(n.model()))
+    network = laid_out(graph, analyse(graph), inputs)
+    size = CalibratedSize(network.channels.widths(0.5), refit=refit)
+    Calibration(network).run([size], inputs)
+    for key, stored in size.changed.items():
+        size.changed[key] = store(stored.read(), "int4")
+    for index, stored in size.tables.items():
+        size.tables[index] = store(stored.read(), "int4", channel=1)
+    student = Student(network, size, inputs)
+    random = np.random.default_rng(0)
+    for learned in student.learned:
+        moved = learned.parameter.asnumpy() * random.uniform(0.9, 1.1, learned.parameter.shape)
+        learned.parameter.set_data(tensor(moved.astype(np.float32)))
+    (scores,) = forward.outputs(network.graph, [tensor(inputs["x"])], student.constant)
+    exact = scores.asnumpy()
+
+    found, _ = student.rounded([inputs["x"], exact])
+    output = forward.run(network.graph, inputs, found.constants)[graph.outputs[0]]
+    assert 0 < np.abs(output - exact).max() < 0.5 * exact.std(0).min()
+    np.testing.assert_allclose(output.mean(0), exact.mean(0), atol=1e-4)
+    assert {stored.bits for stored in found.changed.values()} <= {None, 4, 5, 6}
