@@ -212,9 +212,7 @@ class Calibration:
             return False
         kernel = size.constants[weight]
         exact = kernel + step.kernel.reshape(kernel.shape)
-        size.changed[weight] = store_coarsely(
-            exact, self.storage, Sensitivity(step.gram), ROUNDING * step.error
-        )
+        size.changed[weight] = store_coarsely(exact, self.storage, step.sensitivity, ROUNDING * step.error)
         size.constants[weight] = size.changed[weight].read()
         rounding = (size.constants[weight] - exact).reshape(len(step.mean), -1, step.mean.shape[1])
         moved = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
@@ -296,7 +294,7 @@ class Calibration:
             return store(np.zeros_like(start), storage, channel=1)
         cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
         matrix = solve(cross, gram, start, self.ridge)
-        sensitivity = Sensitivity(gram[None])
+        sensitivity = Sensitivity(gram[None], len(values))
         left = power - 2 * float(np.sum(matrix * cross)) + sensitivity.error(matrix)
         return store_coarsely(matrix - start, self.storage, sensitivity, ROUNDING * left, channel=1)
 

@@ -25,18 +25,24 @@ def run_node(
     fixed = {name: tensor(constants[name]) for name in node.inputs if name in constants}
     variable = {name: activations[name] for name in node.inputs if name in activations}
     images = len(next(iter(variable.values())))
-    result: np.ndarray | None = None
+    result: dict[str, np.ndarray] = {}
     for start in range(0, images, MICRO_BATCH):
         chosen = slice(start, start + MICRO_BATCH)
         values = {name: tensor(array[chosen]) for name, array in variable.items()}
-        part: np.ndarray = run_tensors(node, values, fixed).asnumpy()
-        if len(part) == images:
-            return part
-        if result is None:
-            result = _empty((images, *part.shape[1:]))
-        result[chosen] = part
-    assert result is not None
-    return result
+        _fill(result, node.output, run_tensors(node, values, fixed).asnumpy(), chosen, images)
+    return result[node.output]
+
+
+def _fill(
+    activations: dict[str, np.ndarray], name: str, part: np.ndarray, chosen: slice, images: int
+) -> None:
+    """Put what was found for some images into the activation of all."""
+    if len(part) == images:
+        activations[name] = part
+        return
+    if name not in activations:
+        activations[name] = _empty((images, *part.shape[1:]))
+    activations[name][chosen] = part
 
 
 def _empty(shape: tuple[int, ...]) -> np.ndarray:
@@ -94,16 +100,18 @@ def run(
     read = {name: inputs[name] for name in last if name in inputs}
     fixed = {name: tensor(weights[name]) for name in last if name in weights}
     images = len(next(iter(read.values())))
-    parts = []
+    results: dict[str, np.ndarray] = {}
     for start in range(0, images, MICRO_BATCH):
-        values = {name: tensor(array[start : start + MICRO_BATCH]) for name, array in read.items()}
+        chosen = slice(start, start + MICRO_BATCH)
+        values = {name: tensor(array[chosen]) for name, array in read.items()}
         for index, node in enumerate(graph.nodes):
             values[node.output] = run_tensors(node, values, fixed)
             for name in node.inputs:
                 if last[name] == index and name not in graph.outputs:
                     values.pop(name, None)
-        parts.append({name: values[name].asnumpy() for name in graph.outputs})
-    return {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}
+        for name in graph.outputs:
+            _fill(results, name, values[name].asnumpy(), chosen, images)
+    return results
 
 
 def outputs(graph: Graph, inputs: Sequence[Any], constant: Callable[[str], Any]) -> list[Any]:

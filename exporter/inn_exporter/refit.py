@@ -22,6 +22,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
+from .rounding import Sensitivity
+
 RIDGE = 0.01
 """Relative to the mean diagonal, with samples without end: features per sample are added to it."""
 ROUNDS = 8
@@ -60,14 +62,14 @@ class Refit(NamedTuple):
     bias : b' - b0, (channels,), float32
     error : the mean squared error that is left, summed over channels
     mean : of the patches, (blocks, features)
-    gram : their second moments about it, (blocks, features, features)
+    sensitivity : to errors of the kernel, their mean taken care of by the bias
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     error: float
     mean: np.ndarray
-    gram: np.ndarray
+    sensitivity: Sensitivity
 
 
 def refit_step(
@@ -114,7 +116,7 @@ def refit_step(
         bias.astype(np.float32),
         float(np.square(left).mean(1, dtype=np.float64).sum()),
         mean,
-        gram,
+        Sensitivity(gram, samples),
     )
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 RIDGE = 0.01
-"""Relative to G's mean diagonal: what is added to it, so that errors are free in no direction."""
+"""Relative to G's mean diagonal, with samples without end: features per sample are added to it, so that
+errors do not all go where few samples happened not to be."""
 BLOCK = 64
 """Features whose errors are passed on together to the others."""
 
@@ -24,10 +25,12 @@ class Sensitivity:
     Parameters
     ----------
     gram : G, (blocks, features, features): of the inputs of each block of rows
+    samples : how many of them G is from
     """
 
-    def __init__(self, gram: np.ndarray) -> None:
+    def __init__(self, gram: np.ndarray, samples: float = np.inf) -> None:
         self.gram = gram
+        self._ridge = RIDGE + gram.shape[1] / samples
         self._factor: np.ndarray | None = None
 
     def error(self, wrong: np.ndarray) -> float:
@@ -74,7 +77,7 @@ class Sensitivity:
         if self._factor is None:
             gram = np.take_along_axis(self.gram, order[:, :, None], 1)
             gram = np.take_along_axis(gram, order[:, None, :], 2)
-            level = np.maximum(RIDGE * power.mean(1), 1e-9 * max(power.max(), 1e-30))
+            level = np.maximum(self._ridge * power.mean(1), 1e-9 * max(power.max(), 1e-30))
             gram += level[:, None, None] * np.eye(gram.shape[1])
             self._factor = np.linalg.cholesky(gram).astype(np.float32)
         return self._factor, order

@@ -22,7 +22,6 @@ from .continuous import ContinuousNetwork
 from .data import Samples
 from .distill import judging_lessons, train
 from .graph import Graph
-from .statistics import CHUNK
 from .student import Student, error_of
 
 FEW = 4096
@@ -69,14 +68,10 @@ def _original(
 ) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
     """Indices of samples → the stem's outputs; worked out once for all where they fit into ``memory`` bytes,
     and are ``seen`` often enough."""
-    shapes = {name: (len(samples), *stem.shapes[name][1:]) for name in stem.outputs}
-    if seen < len(samples) or 4 * sum(map(math.prod, shapes.values())) > memory:
+    values = len(samples) * sum(math.prod(stem.shapes[name][1:]) for name in stem.outputs)
+    if seen < len(samples) or 4 * values > memory:
         return lambda indices: forward.run(stem, samples.take(indices).inputs)
-    kept = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
-    for first in range(0, len(samples), CHUNK):
-        part = np.arange(first, min(first + CHUNK, len(samples)))
-        for name, values in forward.run(stem, samples.take(part).inputs).items():
-            kept[name][part] = values
+    kept = forward.run(stem, samples.inputs)
     return lambda indices: {name: values[indices] for name, values in kept.items()}
 
 

@@ -138,7 +138,7 @@ class Student:
         """Make a layer's bias a parameter, and its kernel where that is stored for this size."""
         _, weight, bias = node.inputs
         kernel = self._size.constants[weight]
-        gram, _ = _patch_moments(self._graph, node, x)
+        gram, _, _ = _patch_moments(self._graph, node, x)
         rows = kernel.reshape(len(gram), -1, gram.shape[1])
         squared = float(np.mean(np.einsum("bcf,bfg,bcg->bc", rows, gram, rows)))
         scale = BIAS_SCALE * math.sqrt(max(squared, 1e-12))
@@ -242,7 +242,8 @@ class Student:
                 output += moved.reshape(1, -1, *[1] * (output.ndim - 2))
             for index in self._channels.quadratures_of.get(node.output, ()):
                 values, like = self._tables[index].parameter.asnumpy(), self._size.tables[index]
-                sensitivity = Sensitivity(self._moments(index, found[node.output]))
+                images = found[node.output]
+                sensitivity = Sensitivity(self._moments(index, images), len(images))
                 size.tables[index] = store_like(values, like, 1, finer, sensitivity)
             for name in [name for name in found if name not in wanted]:
                 del found[name]
@@ -263,8 +264,8 @@ class Student:
             if name not in self._size.changed:
                 size.constants[name] = self._network.constant(name, discretisation)
             elif name == node.inputs[1]:
-                gram, mean = _patch_moments(self._graph, node, found[node.inputs[0]])
-                sensitivity = Sensitivity(gram - mean[:, :, None] * mean[:, None, :])
+                gram, mean, samples = _patch_moments(self._graph, node, found[node.inputs[0]])
+                sensitivity = Sensitivity(gram - mean[:, :, None] * mean[:, None, :], samples)
                 like = self._size.changed[name]
                 size.changed[name] = store_like(exact[name], like, 0, finer, sensitivity)
                 size.constants[name] = size.changed[name].read()
@@ -272,13 +273,14 @@ class Student:
                 size.constants[name] = exact[name]
 
 
-def _patch_moments(graph: Graph, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """E[u uᵀ], (blocks, features, features), and E[u], (blocks, features): a layer's kernel multiplies u."""
+def _patch_moments(graph: Graph, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """E[u uᵀ], (blocks, features, features), and E[u], (blocks, features), of what a layer's kernel
+    multiplies, and how many samples they are from."""
     parts = [patches for _, _, patches in sampled_patches(graph, node, x, seed=0)]
-    count = sum(u.shape[2] for u in parts)
+    samples = sum(u.shape[2] for u in parts)
     gram = sum((u @ u.transpose(0, 2, 1)).astype(np.float64) for u in parts)
     mean = sum(u.sum(2, dtype=np.float64) for u in parts)
-    return np.asarray(gram / count), np.asarray(mean / count)
+    return np.asarray(gram / samples), np.asarray(mean / samples), samples
 
 
 def _whole(segment: Any, sizes: Sequence[int]) -> Any:

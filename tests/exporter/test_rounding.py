@@ -66,6 +66,19 @@ def test_inputs_that_do_not_correlate_are_rounded_to_the_nearest() -> None:
     )
 
 
+def test_what_few_samples_say_by_chance_is_not_trusted() -> None:
+    """Rounded by fewer samples than there are inputs, other samples see no larger errors than of nearest
+    values."""
+    inputs, values = RANDOM.normal(size=(60, 2000)), RANDOM.normal(size=(20, 60))
+    seen, others = inputs[:, :40], inputs[:, 40:]
+    gram = (seen @ seen.T / 40)[None]
+
+    def error(sensitivity: Sensitivity | None) -> float:
+        return float(np.square((store(values, "int5", 0, sensitivity).read() - values) @ others).mean())
+
+    assert error(Sensitivity(gram, 40)) < 1.1 * error(None) < 0.8 * error(Sensitivity(gram))
+
+
 def test_inputs_that_are_always_zero_do_no_harm() -> None:
     values = RANDOM.normal(size=(6, 4)).astype(np.float32)
     for gram in (np.zeros((3, 4, 4)), np.zeros((1, 4, 4)), np.diag([1.0, 0, 0, 1])[None]):
