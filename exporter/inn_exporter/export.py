@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from .assemble import PRESETS, assemble
 from .calibrate import CalibratedSize, Calibration
 from .continuous import ContinuousNetwork, laid_out
-from .data import FEWEST_IMAGES, Samples, Source, by_input, concerns, load_samples
+from .data import Samples, Source, by_input, concerns, load_samples
 from .distill import distill
 from .folding import fold
 from .forecast import estimate, forecast
@@ -33,25 +33,14 @@ from .integral.parallel import is_first
 from .lowering import Lowering
 from .material import Material
 from .measure import measure
-from .nodes import ORDERS
 from .onnx_writer import skeleton
-from .schedule import OBJECTIVES, schedule
-from .storage import STORAGES
+from .options import Options
+from .schedule import schedule
 from .streams import learn_streams, streams_share
 from .structure import Channels
 
-QUADRATURES = ("calibrated", "trapezoid", "rescaled", "none")
-EFFORTS = ("fast", "refit", "distill")
 LARGEST_REFIT = 0.5
 """Larger sizes gain less from refitted kernels, and these must be stored."""
-
-_ORDERS = {
-    "calibrated": ORDERS,
-    "trapezoid": ("smooth", "given"),
-    "rescaled": ("l1", "nested"),
-    "none": ("l1", "nested"),
-}
-"""Orders that go with each quadrature, the default first."""
 
 _Bar = Callable[[str], Callable[[float], None]]
 """Starts a progress bar of a title; returns its update."""
@@ -134,41 +123,28 @@ def export(
     ------
     UsageError : the model, the data or an argument is not usable; nothing is written
     """
-    _check_arguments(quadrature, order, sizes, effort, storage, optimise, limit)
-    if not (folder := Path(output).absolute().parent).is_dir():  # said now rather than after hours
-        raise UsageError(f"{os.fspath(output)}: cannot write there: no folder {folder}")
-    if tune is not None and quadrature not in ("calibrated", "trapezoid"):
-        raise UsageError(f"tune: expected calibrated or trapezoid quadrature, found {quadrature}")
-    if tuning is not None and tuning.partitions and quadrature != "trapezoid":
-        raise UsageError(f"tuning: partitions need trapezoid quadrature, found {quadrature}")
-    if effort == "distill" and quadrature != "calibrated":
-        raise UsageError(f"effort: distill needs calibrated quadrature, found {quadrature}")
-    if effort == "distill" and checkpoint is not None:
-        raise UsageError("checkpoint: distillation cannot be taken up again")
-    align = OBJECTIVES[optimise] if align is None else align
-    for name, value, least in (
-        ("align", align, 1),
-        ("images", images, FEWEST_IMAGES),
-        ("distill_images", distill_images, 1),
-    ):
-        if value < least:
-            raise UsageError(f"{name}: expected at least {least}, found {value}")
-    graph, channels = chosen_groups(fold(import_onnx(model, input_shapes)), keep, only)
-    check_groups(graph, channels, quadrature)
-    preprocessing = by_input(preprocessing or {}, graph)
-    options = _Options(
+    options = Options(
         quadrature=quadrature,
-        order=order or _ORDERS[quadrature][0],
+        order=order,
+        sizes=sizes,
         effort=effort,
         refit_up_to=refit_up_to,
         distill_images=distill_images,
+        limit=limit,
+        tunes=tune is not None,
         tuning=tuning or Tuning(seed=seed),
         checkpoint=checkpoint,
         storage=storage,
         optimise=optimise,
         align=align,
+        images=images,
         seed=seed,
     )
+    if not (folder := Path(output).absolute().parent).is_dir():  # said now rather than after hours
+        raise UsageError(f"{os.fspath(output)}: cannot write there: no folder {folder}")
+    graph, channels = chosen_groups(fold(import_onnx(model, input_shapes)), keep, only)
+    check_groups(graph, channels, quadrature)
+    preprocessing = by_input(preprocessing or {}, graph)
     material = Material.load(graph, preprocessing, data, evaluate, images, seed)
     if tune is not None:
         samples = load_samples(tune, graph, 1, preprocessing)
@@ -180,12 +156,12 @@ def export(
             material = replace(material, tuned=samples)
     for concern in concerns(material.calibration, graph, channels):
         warnings.warn(concern, stacklevel=2)
-    uniform = {size: channels.widths(size, align) for size in sorted(set(sizes) - {1.0})}
+    uniform = {size: channels.widths(size, options.step) for size in sorted(set(sizes) - {1.0})}
     if progress or limit is not None:
-        options = _announced(options, graph, channels, uniform, material, limit, progress)
+        options = _announced(options, graph, channels, uniform, material, progress)
     with _bars(progress) as bar:
         network = laid_out(
-            graph, channels, material.calibration.inputs, options.order, quadrature, storage, bar("ordering")
+            graph, channels, material.calibration.inputs, options.layout, quadrature, storage, bar("ordering")
         )
         if options.tunes_by_rule and material.tuned is not None:
             network = _tuned(options, network, {}, material.tuned, bar)
@@ -199,7 +175,7 @@ def export(
             lowered,
             found,
             storage=storage,
-            align=align,
+            align=options.step,
             schedule=optimise if found else "uniform",
             source=skeleton(network.graph, lowered.weights),
             labels=labels,
@@ -214,37 +190,14 @@ def export(
     return open_bundle(output)
 
 
-@dataclass(frozen=True)
-class _Options:
-    """`export`'s arguments that its steps share."""
-
-    quadrature: str
-    order: str
-    effort: str
-    refit_up_to: float
-    distill_images: int
-    tuning: Tuning
-    checkpoint: str | os.PathLike[str] | None
-    storage: str
-    optimise: str
-    align: int
-    seed: int
-
-    @property
-    def tunes_by_rule(self) -> bool:
-        """Whether control grids are tuned at random sizes, before anything else."""
-        return self.quadrature == "trapezoid" and not self.tuning.partitions
-
-
 def _announced(
-    options: _Options,
+    options: Options,
     graph: Graph,
     channels: Channels,
     uniform: Mapping[float, Sequence[int]],
     material: Material,
-    limit: float | None,
     progress: bool,
-) -> _Options:
+) -> Options:
     """Say what the effort will cost; the options with as much distillation as the limit allows."""
     seen = 0 if material.tuned is None else options.tuning.seen
     seconds, each = estimate(
@@ -260,17 +213,19 @@ def _announced(
     what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(material.calibration):,} images"
     what += f", {seen:,} images seen in tuning" * (seen > 0)
     doing = options.effort if options.quadrature == "calibrated" else options.quadrature
-    line, distilled = forecast(doing, what, seconds, each, options.distill_images, limit)
+    line, distilled = forecast(doing, what, seconds, each, options.distill_images, options.limit)
     if progress:
         print(line, file=sys.stderr)
     elif not distilled:
         warnings.warn(line, stacklevel=3)
+    if options.effort == "distill" and not distilled:
+        return replace(options, effort="refit", limit=None)
     return replace(options, distill_images=distilled)
 
 
 # ---------------------------------------------------------------------- the steps
 def _tuned(
-    options: _Options,
+    options: Options,
     network: ContinuousNetwork,
     found: Mapping[float, CalibratedSize],
     samples: Samples,
@@ -286,7 +241,7 @@ def _tuned(
 
 
 def _widths(
-    options: _Options,
+    options: Options,
     network: ContinuousNetwork,
     uniform: dict[float, list[int]],
     material: Material,
@@ -300,7 +255,7 @@ def _widths(
         network,
         Lowering(network.graph, network.channels.dims).run(),
         uniform,
-        options.align,
+        options.step,
         material.calibration.inputs,
         material.judged.inputs,
         bar("scheduling"),
@@ -308,7 +263,7 @@ def _widths(
 
 
 def _fitted(
-    options: _Options,
+    options: Options,
     network: ContinuousNetwork,
     widths: Mapping[float, list[int]],
     material: Material,
@@ -331,13 +286,13 @@ def _fitted(
         rescale = options.quadrature == "rescaled"
         solver = Calibration(network, options.storage, seed=options.seed, rescale=rescale)
         solver.run(list(found.values()), material.calibration.inputs, bar("calibrating"))
-        if options.effort == "distill" and found and options.distill_images:
+        if options.effort == "distill" and found:
             _distil(options, network, solver, found, material, bar("distilling"))
     return found
 
 
 def _distil(
-    options: _Options,
+    options: Options,
     network: ContinuousNetwork,
     solver: Calibration,
     found: Mapping[float, CalibratedSize],
@@ -372,38 +327,6 @@ def _distil(
             lambda done: progress(streams + (1 - streams) * done),
             held_out,
         )
-
-
-def _check_arguments(
-    quadrature: str,
-    order: str | None,
-    sizes: Sequence[float],
-    effort: str,
-    storage: str,
-    optimise: str,
-    limit: float | None,
-) -> None:
-    for name, value, options in (
-        ("quadrature", quadrature, QUADRATURES),
-        ("effort", effort, EFFORTS),
-        ("storage", storage, STORAGES),
-        ("optimise", optimise, tuple(OBJECTIVES)),
-        ("order", order, (None, *ORDERS)),
-    ):
-        if value not in options:
-            raise UsageError(f"{name}: expected one of {', '.join(filter(None, options))}, found {value!r}")
-    if order is not None and order not in _ORDERS[quadrature]:
-        fitting = " or ".join(_ORDERS[quadrature])
-        raise UsageError(f"order: expected {fitting} for {quadrature} quadrature, found {order!r}")
-    if optimise != "uniform" and quadrature != "calibrated":
-        raise UsageError(f"optimise: {optimise} needs calibrated quadrature, found {quadrature}")
-    if limit is not None and not limit > 0:
-        raise UsageError(f"limit: expected minutes above 0, found {limit!r}")
-    if limit is not None and effort != "distill":
-        raise UsageError(f"limit: only distill can be cut short, found effort {effort!r}")
-    for size in sizes:
-        if not 0.0 < size <= 1.0:
-            raise UsageError(f"sizes: expected numbers in (0, 1], found {size!r}")
 
 
 @contextmanager
