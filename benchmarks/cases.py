@@ -181,7 +181,7 @@ def demosaicking(seed: int, photos: Path) -> Case:
         "psnr",
         _squared_error(pairs.whole),
         (0.25, 0.5, 0.7, 0.85, 0.95),
-        {"images": 256, "refit_up_to": 1.0, "keep": demosaicnet.PIXELS},
+        {"images": 256, "refit_up_to": 1.0, "distill_images": 8_000, "keep": demosaicnet.PIXELS},
     )
 
 
