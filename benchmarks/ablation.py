@@ -46,7 +46,7 @@ class OneShot(Calibration):
         super()._calibrate_node(size, node, full, resized)
         for name in self.graph.constant_inputs(node):
             size.changed.pop(name, None)
-        return self._sampled(node.output, full[node.output], size.discretisation(self.axes))
+        return self.sampled(node.output, full[node.output], size.discretisation(self.axes))
 
 
 class WithoutBias(Calibration):

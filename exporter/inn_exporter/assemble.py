@@ -138,23 +138,26 @@ def _size(
 ) -> dict[str, Any]:
     """Store what a size needs: changed constants, and each table or, if smaller, its readers' weights."""
     overrides: dict[str, str] = {}
+    corrections: dict[str, str] = {}
     tables: dict[str, str] = {}
 
-    def override(index: int, stored: Stored) -> None:
+    def add(kind: str, references: dict[str, str], index: int, stored: Stored) -> None:
         weight = lowered.weights[index]
-        key = overrides[str(index)] = f"override/{weight.name}@{size:g}"
+        key = references[str(index)] = f"{kind}/{weight.name}@{size:g}"
         stored.transpose(weight.permutation).add_to(draft.tensors, key)
 
     consumers: dict[int, list[int]] = {}
     for index, weight in enumerate(lowered.weights):
         if weight.name in calibrated.changed:
-            override(index, calibrated.changed[weight.name])
+            add("override", overrides, index, calibrated.changed[weight.name])
+        elif weight.name in calibrated.corrections:
+            add("correction", corrections, index, calibrated.corrections[weight.name])
         else:
             for quadrature in _quadratures(weight.dims):
                 consumers.setdefault(quadrature, []).append(index)
     for quadrature, indices in sorted(consumers.items()):
         table = calibrated.tables.get(quadrature)
-        if table is None:
+        if table is None or not table.values.any():  # the rule is right as it is
             continue
         # Calibration took a finished weight for the product of grid and table: it may not move much.
         kind = calibration_storage(storage)
@@ -163,7 +166,7 @@ def _size(
         alone = all(len(_quadratures(w.dims)) == 1 for w in weights)
         if alone and finished < table.nbytes:
             for index, weight in zip(indices, weights):
-                override(index, store(calibrated.constants[weight.name], kind))
+                add("override", overrides, index, store(calibrated.constants[weight.name], kind))
         else:
             key = tables[str(quadrature)] = f"table/{quadrature}@{size:g}"
             table.add_to(draft.tensors, key)
@@ -175,6 +178,7 @@ def _size(
         "widths": calibrated.widths,
         "tables": tables,
         "overrides": overrides,
+        **({"corrections": corrections} if corrections else {}),
         **({"grids": grids} if grids else {}),
         "measured": {},
         "check": {},

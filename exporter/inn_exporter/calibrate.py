@@ -34,7 +34,7 @@ from .storage import COARSE_BITS, Stored, calibration_storage, store, store_coar
 RIDGE = 1e-3
 DETERMINED = 2
 """Images per channel from which a quadrature is fitted where all channels are kept."""
-ROUNDING = 0.05
+ROUNDING = 0.1
 """Squared error that the rounding of calibration data may add, relative to what is left without it."""
 MEMORY = 6e9
 
@@ -49,7 +49,8 @@ class CalibratedSize:
     refit : whether kernels are refitted
     tables : quadrature → B - B0, (N, n), as it will be stored
     constants : every constant of the resized network, in the graph's layout
-    changed : constants that sampling alone does not give: corrected biases, refitted kernels
+    changed : constants that take the place of sampled ones: corrected biases, rescaled kernels
+    corrections : what is added to constants as the rules alone sample them, see `base`: refitted kernels
     grids : group → nodes and weights that this size has of its own
     """
 
@@ -58,6 +59,7 @@ class CalibratedSize:
     tables: dict[int, Stored] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     changed: dict[str, Stored] = field(default_factory=dict)
+    corrections: dict[str, Stored] = field(default_factory=dict)
     grids: dict[int, Grid] = field(default_factory=dict)
 
     def discretisation(self, axes: Sequence[Axis]) -> Discretisation:
@@ -68,12 +70,26 @@ class CalibratedSize:
 
         return Discretisation(axes, self.widths, table, self.grids)
 
+    def base(self, network: ContinuousNetwork, name: str) -> np.ndarray:
+        """A constant as the rules alone sample it, without tables."""
+        return network.constant(name, self.discretisation(network.axes).without_tables())
+
+    def correct(
+        self, network: ContinuousNetwork, name: str, exact: np.ndarray, stored: Callable[[np.ndarray], Stored]
+    ) -> None:
+        """Give a kernel of this size's own; ``stored`` says how the difference from its base is stored."""
+        base = self.base(network, name)
+        self.corrections[name] = stored(exact - base)
+        self.constants[name] = base + self.corrections[name].read()
+
     def sample(self, network: ContinuousNetwork) -> None:
         """Work all constants out anew, from the control grids and what is stored for this size."""
-        discretisation = self.discretisation(network.axes)
+        discretisation, self.constants = self.discretisation(network.axes), {}
         for name in network.graph.constants:
             if name in self.changed:
                 self.constants[name] = self.changed[name].read()
+            elif name in self.corrections:
+                self.constants[name] = self.base(network, name) + self.corrections[name].read()
             else:
                 self.constants[name] = network.constant(name, discretisation)
 
@@ -131,6 +147,7 @@ class Calibration:
             for size in sizes:
                 size.constants = {n: values for n, values in size.constants.items() if n in kept}
                 size.changed = {n: values for n, values in size.changed.items() if n in kept}
+                size.corrections = {n: values for n, values in size.corrections.items() if n in kept}
         count = len(next(iter(images.values())))
         network = 4 * count * forward.live_values(self.graph)
         together = max(1, int(self.memory / network) - 1)
@@ -212,8 +229,10 @@ class Calibration:
             return False
         kernel = size.constants[weight]
         exact = kernel + step.kernel.reshape(kernel.shape)
-        size.changed[weight] = store_coarsely(exact, self.storage, step.sensitivity, ROUNDING * step.error)
-        size.constants[weight] = size.changed[weight].read()
+        budget = ROUNDING * step.error
+        size.correct(
+            self.network, weight, exact, lambda d: store_coarsely(d, self.storage, step.sensitivity, budget)
+        )
         rounding = (size.constants[weight] - exact).reshape(len(step.mean), -1, step.mean.shape[1])
         moved = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
         self._set_bias(size, node, size.constants[bias] + step.bias - moved.astype(np.float32))

@@ -12,10 +12,10 @@ from inn_runtime.packed import LEAST, packed_length
 from .rounding import Sensitivity
 
 STORAGES = ("float32", "float16", "int8")
-"""Of control grids; calibration data may also be int4 to int6."""
-COARSE_BITS = (4, 5, 6, 8)
+"""Of control grids; calibration data may also be int2 to int6."""
+COARSE_BITS = (2, 3, 4, 5, 6, 8)
 """Of integers of calibration data."""
-_CLIPS = tuple(np.linspace(1.0, 0.6, 9, dtype=np.float32))
+_CLIPS = tuple(np.linspace(1.0, 0.3, 15, dtype=np.float32))
 """Where the range of packed integers may end, relative to a channel's largest value."""
 
 
@@ -125,7 +125,7 @@ def calibration_storage(storage: str) -> str:
 def store_coarsely(
     values: np.ndarray, storage: str, sensitivity: Sensitivity, budget: float, channel: int = 0
 ) -> Stored:
-    """Calibration data beside grids stored as ``storage``: with the fewest bits, 4 to 8, whose rounding makes
+    """Calibration data beside grids stored as ``storage``: with the fewest bits, 2 to 8, whose rounding makes
     a squared error of ``budget`` at most."""
     if storage == "float32":
         return store(values, storage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from inn_runtime.resample import Discretisation, resize
 
 from . import forward
 from .backend import mindspore, tensor
-from .calibrate import ROUNDING, CalibratedSize, channels_second
+from .calibrate import CalibratedSize, channels_second
 from .continuous import ContinuousNetwork
 from .graph import Graph, Node
 from .integral.losses import LABEL_WEIGHT, cross_entropy, divergence
@@ -32,6 +33,8 @@ BATCH = 32
 BETA_1, BETA_2 = 0.9, 0.999
 BIAS_SCALE = 0.1
 """Size of a bias, as far as its rate is concerned, relative to its layer's outputs."""
+ROUNDING = 0.05
+"""What rounding may add to the loss, relative to it."""
 WHITENING_RIDGE = 0.01
 WHITENING_IMAGES = 256
 LARGEST_WHITENED = 2048
@@ -143,7 +146,7 @@ class Student:
         squared = float(np.mean(np.einsum("bcf,bfg,bcg->bc", rows, gram, rows)))
         scale = BIAS_SCALE * math.sqrt(max(squared, 1e-12))
         self._constants[bias] = _Learned(bias, self._size.constants[bias], scale)
-        if weight in self._size.changed:
+        if weight in self._size.corrections:
             self._constants[weight] = _matrix(weight, kernel, gram)
         elif any(part.quadrature is not None for dim in self._channels.dims[weight] for part in dim):
             frozen = tuple(
@@ -220,7 +223,11 @@ class Student:
         its outputs: these errors are alike in all images, and add up.
         """
         size = replace(
-            self._size, tables=dict(self._size.tables), changed=dict(self._size.changed), constants={}
+            self._size,
+            tables=dict(self._size.tables),
+            changed=dict(self._size.changed),
+            corrections=dict(self._size.corrections),
+            constants={},
         )
         names = {name for node in self._graph.nodes for name in self._graph.constant_inputs(node)}
         exact = {name: self.constant(name).asnumpy() for name in names}
@@ -261,16 +268,17 @@ class Student:
         """Fill in what a node reads, from the tables as they were rounded; its bias is exact yet."""
         discretisation = size.discretisation(self._axes)
         for name in self._graph.constant_inputs(node):
-            if name not in self._size.changed:
-                size.constants[name] = self._network.constant(name, discretisation)
-            elif name == node.inputs[1]:
+            if name in self._size.corrections:
                 gram, mean, samples = _patch_moments(self._graph, node, found[node.inputs[0]])
                 sensitivity = Sensitivity(gram - mean[:, :, None] * mean[:, None, :], samples)
-                like = self._size.changed[name]
-                size.changed[name] = store_like(exact[name], like, 0, finer, sensitivity)
-                size.constants[name] = size.changed[name].read()
-            else:
+                stored = partial(
+                    store_like, other=self._size.corrections[name], finer=finer, sensitivity=sensitivity
+                )
+                size.correct(self._network, name, exact[name], stored)
+            elif name in self._size.changed:
                 size.constants[name] = exact[name]
+            else:
+                size.constants[name] = self._network.constant(name, discretisation)
 
 
 def _patch_moments(graph: Graph, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:

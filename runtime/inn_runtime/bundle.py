@@ -350,7 +350,7 @@ def _check_tensors(
         for index, key in size.tables.items():
             group = manifest.quadratures[index].group
             expect(key, (manifest.groups[group].axis.size, size.widths[group]))
-        for index, key in size.overrides.items():
+        for index, key in [*size.overrides.items(), *size.corrections.items()]:
             expect(key, manifest.weights[index].shape(size.widths))
         for group, key in size.grids.items():
             expect(key, (2, size.widths[group]))

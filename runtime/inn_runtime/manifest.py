@@ -118,17 +118,25 @@ class Size:
     """A size for which the bundle holds calibrated data, and its measured place on the curve.
 
     ``tables``: quadrature index → bundle tensor holding the correction B - B0, (N, n). ``overrides``:
-    weight index → bundle tensor that replaces the sampled weight outright. ``grids``: group index → bundle
-    tensor, (2, n), of the nodes and weights that the group has at this size. ``measured``: metric → value.
+    weight index → bundle tensor that replaces the sampled weight outright. ``corrections``: weight index →
+    bundle tensor that is added to the weight as the rules alone sample it, without tables. ``grids``: group
+    index → bundle tensor, (2, n), of the nodes and weights that the group has at this size. ``measured``:
+    metric → value.
     """
 
     size: float
     widths: tuple[int, ...]
     tables: dict[int, str] = field(default_factory=dict)
     overrides: dict[int, str] = field(default_factory=dict)
+    corrections: dict[int, str] = field(default_factory=dict)
     grids: dict[int, str] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
     check: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it has data of its own."""
+        return bool(self.tables or self.overrides or self.corrections or self.grids)
 
 
 @dataclass(frozen=True)
@@ -170,4 +178,4 @@ class Manifest:
     @property
     def is_calibrated(self) -> bool:
         """Whether only the sizes listed can be built: they have data of their own."""
-        return any(size.tables or size.overrides or size.grids for size in self.sizes)
+        return any(size.is_calibrated for size in self.sizes)

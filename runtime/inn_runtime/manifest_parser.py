@@ -187,16 +187,25 @@ class _Parser:
         widths = tuple(
             w.integer(1, group.axis.size) for w, group in zip(value["widths"].list(len(groups)), groups)
         )
-        grids = value.get("grids")
-        return Size(
+        corrections, grids = value.get("corrections"), value.get("grids")
+        size = Size(
             size=value["size"].number(1e-6, 1.0),
             widths=widths,
-            tables={_index(k, f, self.quadratures): f.text() for k, f in value["tables"].members()},
-            overrides={_index(k, f, self.weights): f.text() for k, f in value["overrides"].members()},
-            grids={_index(k, f, self.groups): f.text() for k, f in (grids.members() if grids else ())},
+            tables=_references(value["tables"], self.quadratures),
+            overrides=_references(value["overrides"], self.weights),
+            corrections=_references(corrections, self.weights),
+            grids=_references(grids, self.groups),
             measured={k: f.number() for k, f in value["measured"].members()},
             check={k: f.text() for k, f in value["check"].members()},
         )
+        if corrections is not None and not size.overrides.keys().isdisjoint(size.corrections):
+            raise corrections.fail("no weight that is overridden")
+        return size
+
+
+def _references(value: Field | None, count: int) -> dict[int, str]:
+    """Names of bundle tensors by the index of what they belong to; none where the field is absent."""
+    return {} if value is None else {_index(k, f, count): f.text() for k, f in value.members()}
 
 
 def _non_empty(value: Field) -> list[Field]:
@@ -279,8 +288,8 @@ def parse(document: Any, source: str) -> Manifest:
         raise root["sizes"].fail("increasing sizes that end with 1")
     if sizes[-1].widths != parser.full_widths:
         raise root["sizes"].fail("full widths at size 1")
-    if sizes[-1].tables or sizes[-1].overrides or sizes[-1].grids:
-        raise root["sizes"].fail("no tables, overrides or grids at size 1")
+    if sizes[-1].is_calibrated:
+        raise root["sizes"].fail("no tables, overrides, corrections or grids at size 1")
     macs = parser.expression(root["macs"], _INT64)
     if any(evaluate(macs, s.widths) < 0 for s in sizes):
         raise root["macs"].fail("an expression that is at least 0 at every size")

@@ -17,7 +17,7 @@ from .files import write_atomically
 from .manifest import evaluate
 from .ms_model import WEIGHT_TYPES, as_float16, pack, packed_size
 from .plan import Plan
-from .resample import Discretisation, resize, resize_blocks, rows_needed
+from .resample import Discretisation, resize, resize_blocks, rows_needed, sums_of_rows
 from .session import Session
 
 
@@ -81,11 +81,19 @@ class Model:
         Blocks are float32, or float16 where that loses nothing.
         """
         calibrated = self.plan.calibrated
-        if calibrated is not None and index in calibrated.overrides:
+        if calibrated is None:
+            yield from self._sampled(index, self._discretisation)
+        elif index in calibrated.overrides:
             yield from self.bundle.blocks(calibrated.overrides[index])
-            return
+        elif index in calibrated.corrections:
+            sampled = self._sampled(index, self._discretisation.without_tables())
+            yield from sums_of_rows(sampled, self.bundle.blocks(calibrated.corrections[index]))
+        else:
+            yield from self._sampled(index, self._discretisation)
+
+    def _sampled(self, index: int, discretisation: Discretisation) -> Iterator[npt.NDArray[np.float32]]:
         weight = self.bundle.manifest.weights[index]
-        key, discretisation = f"weight/{weight.name}", self._discretisation
+        key = f"weight/{weight.name}"
         rows = rows_needed(weight.dims, discretisation)
         if rows is None:
             yield resize(self.bundle.tensor(key), weight.dims, discretisation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-BITS = (4, 5, 6)
+BITS = (2, 3, 4, 5, 6)
 LEAST = 8
 """Fewer values are not packed: the number of bytes would not tell how many bits each has."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Union
 
 import numpy as np
@@ -34,6 +34,10 @@ class Discretisation:
     widths: Sequence[int]
     table: Callable[[int], Array | None]
     grids: Mapping[int, Grid] = field(default_factory=dict)
+
+    def without_tables(self) -> Discretisation:
+        """The same size by the rules alone."""
+        return replace(self, table=lambda quadrature: None)
 
     def operation(self, segment: Segment) -> Operation:
         """What happens to a segment at these widths."""
@@ -96,6 +100,22 @@ def resize_blocks(
     for block in blocks:
         rows = (Segment(group=None, outer=1, inner=len(block), quadrature=None),)
         yield _apply(block, [rows, *dims[1:]], operations, discretisation)
+
+
+def sums_of_rows(blocks: Iterable[Array], others: Iterator[Array]) -> Iterator[Array]:
+    """The sum of two weights that come in blocks of rows; blocks are those of the first."""
+    left: Array = np.empty(0, np.float32)
+    for block in blocks:
+        total, start = np.array(block, np.float32, ndmin=1), 0
+        while start < len(total):
+            if not len(left):
+                left = next(others)
+            added = left[: len(total) - start]
+            total[start : start + len(added)] += added
+            start, left = start + len(added), left[len(added) :]
+        yield total
+    for _ in others:  # it is checked after its last block
+        pass
 
 
 def _operations(dims: Sequence[Dimension], discretisation: Discretisation) -> list[list[Operation]]:

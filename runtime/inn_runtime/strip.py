@@ -55,7 +55,7 @@ def strip(
     numbers = {size["size"] for size in kept}
     names = {f"weight/{weight['name']}" for weight in document["weights"]}
     for size in kept:
-        for part in ("tables", "overrides", "grids", "check"):
+        for part in ("tables", "overrides", "corrections", "grids", "check"):
             names.update(size.get(part, {}).values())
     names.update([key + SCALE_SUFFIX for key in names])
     if keep_source:

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inn_runtime.axes import KERNELS, QUADRATURES
 from inn_runtime.cli.summary import describe, format_summary
+from inn_runtime.packed import BITS
 from program import Run
 from test_ms_model import Reader
-from test_packed import pack
+from test_packed import corrected, pack
 
 Answer = Callable[..., Any]
 
@@ -69,6 +70,7 @@ def plain(kernel: str, rule: str, align: int = 1) -> tuple[dict[str, Any], dict[
 
 def test_calibrated_sizes(device: Run, tmp_path: Path) -> None:
     check_models(device, tiny.write(tmp_path / "a.inn"), "small", "full", "0.7", "5e-1")
+    check_models(device, corrected(tmp_path / "b.inn"), "small", "full")
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -138,7 +140,7 @@ def bundles(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, np.ndarray], lis
     def length(part: dict[str, int]) -> int:
         return part["inner"] * part.get("outer", 1) * (counts[part["group"] - 2] if "group" in part else 1)
 
-    storages = st.sampled_from(["float32", "float16", "int8", "4", "5", "6"])
+    storages = st.sampled_from(["float32", "float16", "int8", *map(str, BITS)])
     shape = tuple(sum(map(length, segments)) for segments in dims)
     more = {"weight/more": stored(random, draw(storages), shape)}
     small = document["sizes"][0]

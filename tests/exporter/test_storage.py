@@ -20,8 +20,8 @@ from inn_exporter.structure import analyse
 from inn_runtime.packed import unpack
 from networks import Network, images
 
-STORAGES = ("int8", "int6", "int5", "int4")
-STEPS = {"int8": 127, "int6": 31, "int5": 15, "int4": 7}
+STEPS = {"int8": 127, "int6": 31, "int5": 15, "int4": 7, "int3": 3, "int2": 1}
+STORAGES = tuple(STEPS)
 
 
 @pytest.mark.parametrize("bits", range(2, 8))
@@ -83,7 +83,8 @@ def test_few_values_and_vectors_are_not_packed() -> None:
 
 
 def test_bytes_are_counted_as_in_the_bundle() -> None:
-    for storage, per_value in (("float32", 4), ("float16", 2), ("int8", 1), ("int6", 0.75), ("int4", 0.5)):
+    sizes = {"float32": 4, "float16": 2, "int8": 1, "int6": 0.75, "int4": 0.5, "int2": 0.25}
+    for storage, per_value in sizes.items():
         tensors: dict[str, np.ndarray] = {}
         found = store(images(5, 7, 3), storage)
         found.add_to(tensors, "t")
@@ -141,14 +142,14 @@ def test_the_runtime_builds_the_network_that_was_calibrated(
 
     monkeypatch.setattr("inn_exporter.calibrate.store_coarsely", stored_so)
     draft, size, lowered = drafted()
-    kernels = [stored for stored in size.changed.values() if stored.values.ndim > 1]
-    assert {stored.bits for stored in kernels} == {{"int8": None, "int6": 6, "int5": 5, "int4": 4}[storage]}
+    bits = None if storage == "int8" else int(storage[len("int") :])
+    assert {stored.bits for stored in size.corrections.values()} == {bits}
     layouts = {weight.name: weight.permutation for weight in lowered.weights}
     (tmp_path / "a.inn").write_bytes(draft.to_bytes())
     for bundle in (draft.bundle("memory"), inn.open(tmp_path / "a.inn")):
         assert list(bundle.verify())
         found = resized_constants(bundle.resample(0.5), layouts)
-        for name in size.changed:
+        for name in [*size.changed, *size.corrections]:
             np.testing.assert_array_equal(found[name], size.constants[name])
 
 

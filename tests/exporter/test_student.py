@@ -28,8 +28,8 @@ def test_biases_make_up_for_the_rounding_of_kernels_and_tables(refit: bool) -> N
     network = laid_out(graph, analyse(graph), inputs)
     size = CalibratedSize(network.channels.widths(0.5), refit=refit)
     Calibration(network).run([size], inputs)
-    for key, stored in size.changed.items():
-        size.changed[key] = store(stored.read(), "int4")
+    for key, stored in size.corrections.items():
+        size.corrections[key] = store(stored.read(), "int4")
     for index, stored in size.tables.items():
         size.tables[index] = store(stored.read(), "int4", channel=1)
     student = Student(network, size, inputs)
@@ -44,4 +44,4 @@ def test_biases_make_up_for_the_rounding_of_kernels_and_tables(refit: bool) -> N
     output = forward.run(network.graph, inputs, found.constants)[graph.outputs[0]]
     assert 0 < np.abs(output - exact).max() < 0.5 * exact.std(0).min()
     np.testing.assert_allclose(output.mean(0), exact.mean(0), atol=1e-4)
-    assert {stored.bits for stored in found.changed.values()} <= {None, 4, 5, 6}
+    assert {stored.bits for stored in found.corrections.values()} <= {None, 4, 5, 6}

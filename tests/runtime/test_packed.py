@@ -1,4 +1,4 @@
-"""Tensors stored as packed integers of 4 to 6 bits with a scale beside them."""
+"""Tensors stored as packed integers of 2 to 6 bits with a scale beside them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inn_runtime.packed import packed_bits, packed_length, unpack
+from inn_runtime.packed import BITS, packed_bits, packed_length, unpack
 
 KEY = "weight/w1"
 SHAPE = (6, 3, 3, 8)
@@ -49,6 +49,18 @@ def with_weight(path: Path, shape: tuple[int, ...], values: dict[str, np.ndarray
     return inn.open(tiny.write(path, document, {**tiny.tensors(), **more}))
 
 
+def corrected(path: Path) -> Path:
+    """tiny whose w1, that has a table, and w2 are corrected at .5, in three and two bits."""
+    document, values = tiny.manifest(), tiny.tensors()
+    del document["sizes"][0]["overrides"]["4"], values["override/w2@0.5"]
+    document["sizes"][0]["corrections"] = {"2": "correction/w1@0.5", "4": "correction/w2@0.5"}
+    for name, bits, step, shape in (("w1", 3, 0.5, (3, 3, 3, 4)), ("w2", 2, 0.25, (3, 3))):
+        key = f"correction/{name}@0.5"
+        values[key] = pack(integers(bits, *shape), bits)
+        values[key + ".scale"] = np.full((1,) * len(shape), step, np.float32)
+    return tiny.write(path, document, values)
+
+
 @pytest.mark.parametrize(
     ("bits", "content", "expected"), [(4, "3a80", [2, -5, -8, 0]), (6, "62f003", [2, -31, 31, -32])]
 )
@@ -69,13 +81,13 @@ def test_bits_lie_as_the_format_page_says(bits: int) -> None:
 def test_the_number_of_bytes_tells_the_number_of_bits() -> None:
     for count in range(8, 200):
         found = {packed_bits(length, count) for length in range(count + 2)}
-        assert found == {None, 4, 5, 6}
-        for bits in (4, 5, 6):
+        assert found == {None, *BITS}
+        for bits in BITS:
             assert packed_bits(packed_length(count, bits), count) == bits
     assert all(packed_bits(length, count) is None for count in range(1, 8) for length in range(10))
 
 
-@pytest.mark.parametrize("bits", [4, 5, 6])
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("shape", [(6, 1, 1, 1), (1, 1, 1, 8), (6, 1, 3, 1), SHAPE, (1, 1, 1, 1)])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_values_are_integers_times_scale(
@@ -90,7 +102,7 @@ def test_values_are_integers_times_scale(
     assert {KEY, KEY + ".scale"} <= set(bundle.verify())
 
 
-@pytest.mark.parametrize("bits", [4, 5, 6])
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("shape", [(9,), (8, 1), (30, 7), (7, 30), (5, 3, 3), (13, 4), (2, 9, 2), (1, 11)])
 @pytest.mark.parametrize("block_bytes", [1, 60, 1 << 18])
 def test_blocks_of_rows_begin_anywhere(
@@ -119,7 +131,30 @@ def test_tables_and_overrides_may_be_packed(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.weight(2), values[KEY][:3].astype(np.float32) @ matrix, atol=1e-5)
 
 
-@pytest.mark.parametrize("bits", [4, 5, 6])
+@pytest.mark.parametrize("block_bytes", [1, 100, 1 << 20])
+def test_corrections_are_added_to_what_the_rules_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr("inn_runtime.bundle.BLOCK_BYTES", block_bytes)
+    bundle = inn.open(corrected(tmp_path / "a.inn"))
+    model, values = bundle.resample("small"), tiny.tensors()
+    np.testing.assert_allclose(  # its table is for others
+        model.weight(2), values[KEY][:3, ..., :4] + integers(3, 3, 3, 3, 4) / 2, atol=1e-6
+    )
+    np.testing.assert_allclose(model.weight(4), values["weight/w2"][:, :3] + integers(2, 3, 3) / 4, atol=1e-6)
+    assert bundle.manifest.is_calibrated
+    assert set(bundle.verify()) == set(bundle.manifest.digests)
+
+
+def test_a_damaged_correction_is_found(tmp_path: Path) -> None:
+    content = bytearray(corrected(tmp_path / "a.inn").read_bytes())
+    content[content.index(pack(integers(3, 3, 3, 3, 4), 3).tobytes())] ^= 1
+    (tmp_path / "b.inn").write_bytes(content)
+    with pytest.raises(inn.BundleError, match=r"correction/w1@0.5' is damaged"):
+        inn.open(tmp_path / "b.inn").resample("small").to_bytes()
+
+
+@pytest.mark.parametrize("bits", BITS)
 def test_runs_like_its_float_values(tmp_path: Path, bits: int) -> None:
     scale = np.linspace(0.05, 0.1, 6, dtype=np.float32).reshape(6, 1, 1, 1) / (1 << (bits - 1))
     images = np.random.default_rng(2).standard_normal((2, 2, 5, 4)).astype(np.float32)
@@ -132,21 +167,21 @@ def test_runs_like_its_float_values(tmp_path: Path, bits: int) -> None:
 @pytest.mark.parametrize("length", [0, 1, 215, 217, 271, 323, 325, 432, 864])
 def test_wrong_number_of_bytes(tmp_path: Path, length: int) -> None:
     values = {**stored(4, scaled((6, 1, 1, 1))), KEY: np.zeros(length, np.uint8)}
-    with pytest.raises(inn.BundleError, match=r"w1': expected .* packed in 4 or 5 or 6 bits, f"):
+    with pytest.raises(inn.BundleError, match=r"w1': expected .* packed in 2 or 3 or 4 or 5 or 6 bits, f"):
         inn.open(tiny.write(tmp_path / "a.inn", values=values))
 
 
 @pytest.mark.parametrize("shape", [(), (2, 108), (1, 216), SHAPE])
 def test_packed_integers_have_one_dimension(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = {**stored(4, scaled((6, 1, 1, 1))), KEY: np.zeros(shape, np.uint8)}
-    with pytest.raises(inn.BundleError, match="packed in 4 or 5 or 6 bits"):
+    with pytest.raises(inn.BundleError, match="packed in 2 or 3 or 4 or 5 or 6 bits"):
         inn.open(tiny.write(tmp_path / "a.inn", values=values))
 
 
 @pytest.mark.parametrize("length", range(1, 8))
 def test_few_values_are_not_packed(tmp_path: Path, length: int) -> None:
     arrays = {"": np.zeros(length, np.uint8), ".scale": np.ones(1, np.float32)}
-    with pytest.raises(inn.BundleError, match=r"'weight/more': expected .* packed in 4 or 5"):
+    with pytest.raises(inn.BundleError, match=r"'weight/more': expected .* packed in 2 or 3"):
         with_weight(tmp_path / "a.inn", (7,), arrays)
 
 
@@ -214,7 +249,7 @@ def test_every_damaged_byte_is_found(tmp_path: Path) -> None:
             bundle.resample("small").weight(2)
 
 
-@pytest.mark.parametrize("bits", [4, 5, 6])
+@pytest.mark.parametrize("bits", BITS)
 def test_memory_of_unpacking_is_bounded(tmp_path: Path, bits: int) -> None:
     shape = (4001, 1023)  # no row but every fourth begins at a byte
     content = np.random.default_rng(0).integers(0, 256, packed_length(math.prod(shape), bits), np.uint8)

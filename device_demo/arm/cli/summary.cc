@@ -102,7 +102,7 @@ ordered_json Describe(const std::shared_ptr<const Bundle> &bundle) {
     rules.insert(kRules[static_cast<size_t>(group.axis.quadrature)]);
   }
   const bool corrected = std::any_of(manifest.sizes.begin(), manifest.sizes.end(), [](const Size &size) {
-    return !size.tables.empty() || !size.overrides.empty();
+    return !size.tables.empty() || !size.overrides.empty() || !size.corrections.empty();
   });
   std::vector<std::string> shown_rules(rules.begin(), rules.end());
   if (corrected) {

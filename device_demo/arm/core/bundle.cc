@@ -21,7 +21,7 @@ constexpr Wide kManyElements = Wide{1} << 96;
 constexpr size_t kDigestLength = 32;
 
 // Packed integers have this many bits each; fewer values than the least are not packed.
-constexpr int kLeastBits = 4, kMostBits = 6;
+constexpr int kLeastBits = 2, kMostBits = 6;
 constexpr Wide kLeastPacked = 8;
 
 bool IsInteger(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUInt8; }
@@ -137,7 +137,9 @@ Expected ExpectedTensors(const Manifest &manifest, const std::string &source) {
       const int64_t group = manifest.quadratures[index].group;
       expected.Add(key, {full[group], size.widths[group]});
     }
-    for (const auto &[index, key] : size.overrides) expected.Add(key, manifest.weights[index].ShapeAt(size.widths));
+    for (const auto *finished : {&size.overrides, &size.corrections}) {
+      for (const auto &[index, key] : *finished) expected.Add(key, manifest.weights[index].ShapeAt(size.widths));
+    }
     for (const auto &[group, key] : size.grids) expected.Add(key, {2, size.widths[group]});
     for (const auto &[name, key] : size.check) {
       const Port *port = FindPort(manifest.outputs, name);
@@ -171,7 +173,7 @@ void CheckShape(const std::string &key, const WideShape &shape, const StoredTens
   const WideShape found(stored.shape.begin(), stored.shape.end());
   if (stored.dtype == DType::kUInt8) {
     if (found.size() != 1 || PackedBits(found[0], Product(shape)) == 0) {
-      throw BundleError(where + "shape " + Tuple(shape) + " packed in 4 or 5 or 6 bits, found bytes " + Tuple(found));
+      throw BundleError(where + "shape " + Tuple(shape) + " packed in 2 or 3 or 4 or 5 or 6 bits, found bytes " + Tuple(found));
     }
   } else if (found != shape) {
     throw BundleError(where + "shape " + Tuple(shape) + ", found " + Tuple(found));

@@ -54,10 +54,12 @@ Widths Manifest::FullWidths() const {
   return widths;
 }
 
+bool Size::IsCalibrated() const {
+  return !tables.empty() || !overrides.empty() || !corrections.empty() || !grids.empty();
+}
+
 bool Manifest::IsCalibrated() const {
-  return std::any_of(sizes.begin(), sizes.end(), [](const Size &size) {
-    return !size.tables.empty() || !size.overrides.empty() || !size.grids.empty();
-  });
+  return std::any_of(sizes.begin(), sizes.end(), [](const Size &size) { return size.IsCalibrated(); });
 }
 
 }  // namespace inn

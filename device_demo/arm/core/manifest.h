@@ -107,9 +107,12 @@ using References = std::vector<std::pair<Key, std::string>>;
 struct Size {
   double size;
   Widths widths;
-  References<int64_t> tables, overrides, grids;  // by quadrature, weight, group
+  References<int64_t> tables, overrides, corrections, grids;  // by quadrature, weight, weight, group
   std::vector<std::pair<std::string, double>> measured;
   References<std::string> check;  // by output
+
+  // Whether it has data of its own.
+  bool IsCalibrated() const;
 };
 
 struct Quadrature {

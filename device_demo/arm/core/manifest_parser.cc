@@ -289,14 +289,18 @@ Size Parser::ParseSize(const Field &value) const {
   Size size;
   const auto widths = value["widths"].List(group_count_);
   for (size_t i = 0; i < widths.size(); i++) size.widths.push_back(widths[i].Integer(1, full_widths_[i]));
-  const auto grids = value.Get("grids");
+  const auto corrections = value.Get("corrections"), grids = value.Get("grids");
   size.size = value["size"].Number(kSmallest, 1.0);
   size.tables = ParseReferences(value["tables"], quadrature_count_);
   size.overrides = ParseReferences(value["overrides"], weight_count_);
+  if (corrections) size.corrections = ParseReferences(*corrections, weight_count_);
   if (grids) size.grids = ParseReferences(*grids, group_count_);
   const double infinity = std::numeric_limits<double>::infinity();
   size.measured = ParseNumbers(value["measured"], -infinity, infinity);
   size.check = ParseTexts(value["check"]);
+  for (const auto &entry : size.corrections) {
+    if (Lookup(size.overrides, entry.first)) throw corrections->Fail("no weight that is overridden");
+  }
   return size;
 }
 
@@ -311,9 +315,7 @@ void Parser::ParseSizes() {
   if (!increasing || sizes.empty() || sizes.back().size != 1.0) throw value.Fail("increasing sizes that end with 1");
   const Size &full = sizes.back();
   if (full.widths != full_widths_) throw value.Fail("full widths at size 1");
-  if (!full.tables.empty() || !full.overrides.empty() || !full.grids.empty()) {
-    throw value.Fail("no tables, overrides or grids at size 1");
-  }
+  if (full.IsCalibrated()) throw value.Fail("no tables, overrides, corrections or grids at size 1");
 }
 
 void Parser::ParseCurve(const Field &value) {

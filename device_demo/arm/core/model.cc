@@ -54,10 +54,19 @@ Discretisation Model::Discretise() const {
 }
 
 Tensor Model::WeightAt(int64_t index, const Discretisation &discretisation) const {
-  const std::string *replaced = plan_.calibrated ? Lookup(plan_.calibrated->overrides, index) : nullptr;
-  if (replaced) return bundle_->Read(*replaced);
+  const auto key_in = [&](References<int64_t> Size::*references) {
+    return plan_.calibrated ? Lookup(plan_.calibrated->*references, index) : nullptr;
+  };
+  if (const std::string *finished = key_in(&Size::overrides)) return bundle_->Read(*finished);
   const Weight &weight = bundle_->manifest().weights[index];
-  return Resize(bundle_->Read("weight/" + weight.name), weight.dims, discretisation);
+  const std::string *correction = key_in(&Size::corrections);
+  if (correction == nullptr) return Resize(bundle_->Read("weight/" + weight.name), weight.dims, discretisation);
+  Discretisation rules = discretisation;
+  rules.table = [](int64_t) { return Tensor(); };
+  Tensor result = Resize(bundle_->Read("weight/" + weight.name), weight.dims, rules);
+  const Tensor added = bundle_->Read(*correction);
+  for (size_t i = 0; i < result.values.size(); i++) result.values[i] += added.values[i];
+  return result;
 }
 
 ModelBytes Model::Pack() const {

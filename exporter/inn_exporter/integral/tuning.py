@@ -277,4 +277,5 @@ class _Run:
         for (_, calibrated), size in zip(sorted(sizes.items()), self._sizes):
             for name, parameter in size.own.items():
                 calibrated.changed[name] = store_like(parameter.asnumpy(), calibrated.changed[name])
+            calibrated.corrections.clear()  # kernels were tuned as the grids give them
             calibrated.sample(tuned)

@@ -18,7 +18,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
     names = {size: name for name, size in manifest.presets.items()}
     axes = {(group.axis.kernel, group.axis.quadrature) for group in manifest.groups}
     rules = sorted({rule for _, rule in axes})
-    if any(size.tables or size.overrides for size in manifest.sizes):
+    if any(size.tables or size.overrides or size.corrections for size in manifest.sizes):
         rules = ["calibrated"]
     elif manifest.is_calibrated:
         rules = [f"{rule} (tuned nodes)" for rule in rules]
