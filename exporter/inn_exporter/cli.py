@@ -77,15 +77,15 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         "--effort",
         choices=("fast", "refit", "distill"),
         default="refit",
-        help="fast: quadratures only (seconds); refit: also kernels of small sizes (default, seconds more); "
+        help="fast: quadratures only (seconds); refit: kernels too, see --refit-up-to (default); "
         "distill: then train on all images toward the original's outputs, without labels (minutes)",
     )
     parser.add_argument(
         "--refit-up-to",
         type=float,
-        default=0.5,
+        default=0.7,
         metavar="SIZE",
-        help="largest size whose kernels are refitted, and so stored (default: 0.5)",
+        help="largest size whose kernels are refitted, and so stored (default: 0.7)",
     )
     parser.add_argument(
         "--distill-images",

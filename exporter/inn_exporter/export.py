@@ -39,7 +39,7 @@ from .schedule import schedule
 from .streams import learn_streams, streams_share
 from .structure import Channels
 
-LARGEST_REFIT = 0.5
+LARGEST_REFIT = 0.7
 """Larger sizes gain less from refitted kernels, and these must be stored."""
 
 _Bar = Callable[[str], Callable[[float], None]]
@@ -90,10 +90,10 @@ def export(
         are, interpolated: for networks trained as integral ones); default: what goes with the quadrature
     sizes : sizes to calibrate, in (0, 1]
     effort : of a calibration: ``fast`` fits quadratures and biases; ``refit`` also refits the kernels of
-        small sizes, where it is worth most; ``distill`` then trains these kernels and larger sizes'
+        all but the largest sizes; ``distill`` then trains these kernels and larger sizes'
         quadratures toward the original's residual streams (`streams`) and, unless images are few, its
         outputs, without labels, on all of ``data``
-    refit_up_to : largest size whose kernels are refitted, and so stored, in 4 to 8 bits
+    refit_up_to : largest size whose kernels are refitted, and so stored, in 2 to 8 bits
     distill_images : how many images ``distill`` learns from, with repetition, all sizes together
     limit : minutes that the whole export may take. ``distill`` learns from as many images as fit in, by the
         time that a forward pass takes, so that its result depends on the machine

@@ -121,6 +121,23 @@ def test_random_sizes_are_tuned_by_the_rule(labelled: Samples) -> None:
     assert {"1", "0.3+", "0.7+", "1.2+"} <= {name for row in log for name in row["loss"]}
 
 
+def test_depthwise_kernels_are_stored_as_they_were_tuned(labelled: Samples) -> None:
+    """Calibration refits them for each size; tuning changes the grids, and runs without what was refitted."""
+    net = Network()
+    x = net.relu(net.conv(net.input(1, 14, 14), 1, 8))
+    x = net.relu(net.conv(net.relu(net.conv(x, 8, 8, group=8)), 8, 8))
+    net.output(net.dense(net.node("Flatten", net.node("GlobalAveragePool", x)), 8, 10))
+    graph = fold(import_onnx(net.model()))
+    network = laid_out(graph, analyse(graph), labelled.inputs)
+    size = CalibratedSize(network.channels.widths(0.5))
+    Calibration(network).run([size], labelled.inputs)
+    (kernel,) = size.corrections
+    tuned, _ = tune(network, {0.5: size}, labelled, Tuning(seen=640, batch=64))
+    sampled = tuned.constant(kernel, size.discretisation(tuned.axes))
+    np.testing.assert_array_equal(size.constants[kernel], sampled)
+    assert not size.corrections
+
+
 class _StopError(Exception):
     pass
 
