@@ -32,7 +32,7 @@ OBJECTIVES = {"uniform": 1, "flops": 8, "params": 1, "latency": 8}
 ENGINE_BLOCK = 8
 """MindSpore Lite computes channels in blocks: its latency follows ceil(C/8) · 8 on every axis."""
 
-JUDGED, FITTED = 64, 256
+JUDGED, FITTED = 256, 256
 """Images by which outputs are compared, and images to which the quadratures are fitted."""
 POWER = 3.0
 """At size s no group becomes narrower than the share s to this power of its channels, whatever that saves:

@@ -173,7 +173,8 @@ void CheckShape(const std::string &key, const WideShape &shape, const StoredTens
   const WideShape found(stored.shape.begin(), stored.shape.end());
   if (stored.dtype == DType::kUInt8) {
     if (found.size() != 1 || PackedBits(found[0], Product(shape)) == 0) {
-      throw BundleError(where + "shape " + Tuple(shape) + " packed in 2 or 3 or 4 or 5 or 6 bits, found bytes " + Tuple(found));
+      throw BundleError(where + "shape " + Tuple(shape) + " packed in 2 or 3 or 4 or 5 or 6 bits, found bytes " +
+                        Tuple(found));
     }
   } else if (found != shape) {
     throw BundleError(where + "shape " + Tuple(shape) + ", found " + Tuple(found));
