@@ -137,13 +137,18 @@ def bundles(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, np.ndarray], lis
     document["weights"].append({"name": "more", "dims": dims})
     document["tensors"].append({"name": "more", "weight": 6})
 
-    def length(part: dict[str, int]) -> int:
-        return part["inner"] * part.get("outer", 1) * (counts[part["group"] - 2] if "group" in part else 1)
+    def shape(at: list[int]) -> tuple[int, ...]:
+        def length(part: dict[str, int]) -> int:
+            return part["inner"] * part.get("outer", 1) * (at[part["group"] - 2] if "group" in part else 1)
+
+        return tuple(sum(map(length, segments)) for segments in dims)
 
     storages = st.sampled_from(["float32", "float16", "int8", *map(str, BITS)])
-    shape = tuple(sum(map(length, segments)) for segments in dims)
-    more = {"weight/more": stored(random, draw(storages), shape)}
+    more = {"weight/more": stored(random, draw(storages), shape(counts))}
     small = document["sizes"][0]
+    if draw(st.booleans()):
+        small["corrections"] = {"6": "correction/more"}
+        more["correction/more"] = stored(random, draw(storages), shape(widths))
     for i, (count, width) in enumerate(zip(counts, widths)):
         if draw(st.integers(0, 3)) == 0:
             small["tables"][str(2 + i)] = f"table/{i}"
@@ -154,7 +159,7 @@ def bundles(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, np.ndarray], lis
             more[f"grid/{i}"] = {"": np.stack([nodes, random.uniform(0.1, 2, width)]).astype(np.float32)}
     for key, parts in more.items():
         values |= {key + suffix: array for suffix, array in parts.items()}
-    calibrated = bool(small["tables"] or small.get("grids"))
+    calibrated = bool(small["tables"] or small.get("grids") or small.get("corrections"))
     sizes = ["small", "full", *([] if calibrated else ["0.3", "0.77"])]
     interpolates = all(group["kernel"] != "selection" for group in document["groups"])
     return document, values, sizes + (["1.3"] if interpolates and not calibrated else [])
