@@ -35,7 +35,9 @@ RIDGE = 1e-3
 DETERMINED = 2
 """Images per channel from which a quadrature is fitted where all channels are kept."""
 ROUNDING = 0.1
-"""Squared error that the rounding of calibration data may add, relative to what is left without it."""
+"""Squared error that the rounding of calibration data may add, relative to what is left without it …"""
+ROUNDING_OF_VALUES = 0.02
+"""… and where outputs are not scores of classes, but values in which the errors of all layers add up."""
 MEMORY = 6e9
 
 
@@ -124,6 +126,7 @@ class Calibration:
         self.seed = seed
         self.rescale = rescale
         self.memory = memory
+        self._rounding = ROUNDING if network.graph.gives_scores() else ROUNDING_OF_VALUES
         self._moments = Moments(network.graph, network.channels)
         self._readers = network.graph.consumers()
 
@@ -229,7 +232,7 @@ class Calibration:
             return False
         kernel = size.constants[weight]
         exact = kernel + step.kernel.reshape(kernel.shape)
-        budget = ROUNDING * step.error
+        budget = self._rounding * step.error
         size.correct(
             self.network, weight, exact, lambda d: store_coarsely(d, self.storage, step.sensitivity, budget)
         )
@@ -315,7 +318,7 @@ class Calibration:
         matrix = solve(cross, gram, start, self.ridge)
         sensitivity = Sensitivity(gram[None], len(values))
         left = power - 2 * float(np.sum(matrix * cross)) + sensitivity.error(matrix)
-        return store_coarsely(matrix - start, self.storage, sensitivity, ROUNDING * left, channel=1)
+        return store_coarsely(matrix - start, self.storage, sensitivity, self._rounding * left, channel=1)
 
 
 def _chunks(activation: np.ndarray) -> list[slice]:

@@ -84,6 +84,10 @@ class Graph:
         nodes = [node for node in self.nodes if node.output not in scores]
         return replace(self, outputs=[scores.get(name, name) for name in self.outputs], nodes=nodes)
 
+    def gives_scores(self) -> bool:
+        """Whether all outputs are scores of classes, (batch, classes)."""
+        return all(len(self.shapes[name]) == 2 for name in self.outputs)
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of an activation or constant."""
         return self.constants[name].shape if name in self.constants else self.shapes[name]

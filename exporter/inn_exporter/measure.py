@@ -24,7 +24,7 @@ COLLAPSE = {"agreement": 0.8, "psnr": 25.0}
 
 def is_classifier(graph: Graph) -> bool:
     """One output of class scores, (batch, classes)."""
-    return len(graph.outputs) == 1 and len(graph.shapes[graph.outputs[0]]) == 2
+    return len(graph.outputs) == 1 and graph.gives_scores()
 
 
 def measure(

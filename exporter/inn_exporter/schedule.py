@@ -121,8 +121,8 @@ def schedule(
     measured = sensitivities(network, grams, wanted, few, progress)
     losses = [loss_curve(rungs, found) for rungs, found in zip(ladders, measured)]
     budgets = {size: int(cost(np.array(widths))) for size, widths in uniform.items()}
-    of_classes = all(len(network.graph.shapes[name]) == 2 for name in network.graph.scoring().outputs)
-    return spend(ladders, losses, cost, budgets, floors, ADDITIVE if of_classes else 0.0)
+    additive = ADDITIVE if network.graph.gives_scores() else 0.0
+    return spend(ladders, losses, cost, budgets, floors, additive)
 
 
 def ladder(full: int, least: int, align: int, block: int = 1) -> list[int]:
