@@ -28,6 +28,7 @@ EXPLAINED = 1e-7
 BLOCK = 256
 """Steps of nested order before the residuals are worked out anew."""
 
+_ALIKE = 1e-9
 _NOTHING = 1e-30
 
 
@@ -270,8 +271,10 @@ def nested_order(seen_by: Sequence[Consumer]) -> np.ndarray:
         unexplained[order] = False
         if not unexplained.any():
             break
-        gains = sum(r.gains() for r in residuals)
-        order.append(int(np.argmax(np.where(unexplained, gains, -1.0))))
+        gains = np.where(unexplained, sum(r.gains() for r in residuals), -1.0)
+        # Of channels that are multiples of each other the largest, whatever the rounding of this machine.
+        alike = gains >= (1 - _ALIKE) * gains.max()
+        order.append(int(np.argmax(np.where(alike, outputs, -1.0))))
         for residual in residuals:
             residual.explain(order[-1])
     rest = np.setdiff1d(np.arange(size), order)
