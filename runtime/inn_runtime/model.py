@@ -81,11 +81,9 @@ class Model:
         Blocks are float32, or float16 where that loses nothing.
         """
         calibrated = self.plan.calibrated
-        if calibrated is None:
-            yield from self._sampled(index, self._discretisation)
-        elif index in calibrated.overrides:
+        if calibrated is not None and index in calibrated.overrides:
             yield from self.bundle.blocks(calibrated.overrides[index])
-        elif index in calibrated.corrections:
+        elif calibrated is not None and index in calibrated.corrections:
             sampled = self._sampled(index, self._discretisation.without_tables())
             yield from sums_of_rows(sampled, self.bundle.blocks(calibrated.corrections[index]))
         else:
