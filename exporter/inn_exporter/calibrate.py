@@ -38,6 +38,8 @@ ROUNDING = 0.1
 """Squared error that the rounding of calibration data may add, relative to what is left without it …"""
 ROUNDING_OF_VALUES = 0.02
 """… and where outputs are not scores of classes, but values in which the errors of all layers add up."""
+LARGEST_SHARE = 4.0
+"""Times that a kernel's rounding may make the error that one of average size may."""
 MEMORY = 6e9
 
 
@@ -77,12 +79,47 @@ class CalibratedSize:
         return network.constant(name, self.discretisation(network.axes).without_tables())
 
     def correct(
-        self, network: ContinuousNetwork, name: str, exact: np.ndarray, stored: Callable[[np.ndarray], Stored]
+        self,
+        network: ContinuousNetwork,
+        name: str,
+        exact: np.ndarray,
+        storage: str,
+        sensitivity: Sensitivity,
+        budget: float,
     ) -> None:
-        """Give a kernel of this size's own; ``stored`` says how the difference from its base is stored."""
+        """Give a kernel of this size's own; what is stored is its difference from its base."""
         base = self.base(network, name)
-        self.corrections[name] = stored(exact - base)
+        self.corrections[name] = self._rounded(network, exact - base, storage, sensitivity, budget, 0)
         self.constants[name] = base + self.corrections[name].read()
+
+    def set_table(
+        self,
+        network: ContinuousNetwork,
+        index: int,
+        table: np.ndarray,
+        storage: str,
+        sensitivity: Sensitivity,
+        budget: float,
+    ) -> None:
+        """Give a quadrature its B - B0."""
+        self.tables[index] = self._rounded(network, table, storage, sensitivity, budget, 1)
+
+    def _rounded(
+        self,
+        network: ContinuousNetwork,
+        values: np.ndarray,
+        storage: str,
+        sensitivity: Sensitivity,
+        budget: float,
+        channel: int,
+    ) -> Stored:
+        """As few bits as keep the squared error within ``budget``, which is for a kernel of average size.
+
+        Errors of all layers add up, and each bit divides one layer's by four: bytes are least where every
+        layer's error is in proportion to how many values it has.
+        """
+        share = min(values.size / network.kernel_values(self.widths), LARGEST_SHARE)
+        return store_coarsely(values, storage, sensitivity, share * budget, channel)
 
     def sample(self, network: ContinuousNetwork) -> None:
         """Work all constants out anew, from the control grids and what is stored for this size."""
@@ -176,7 +213,7 @@ class Calibration:
                     continue
                 resized[node.output] = self._calibrate_node(size, node, full, resized)
                 for index in () if self.rescale else self.channels.quadratures_of.get(node.output, ()):
-                    size.tables[index] = self._table(size, index, full, resized)
+                    self._fit_table(size, index, full, resized)
             for resized in activations:  # drop what the full network's walk has dropped
                 for name in [name for name in resized if name not in full]:
                     del resized[name]
@@ -233,9 +270,7 @@ class Calibration:
         kernel = size.constants[weight]
         exact = kernel + step.kernel.reshape(kernel.shape)
         budget = self._rounding * step.error
-        size.correct(
-            self.network, weight, exact, lambda d: store_coarsely(d, self.storage, step.sensitivity, budget)
-        )
+        size.correct(self.network, weight, exact, self.storage, step.sensitivity, budget)
         rounding = (size.constants[weight] - exact).reshape(len(step.mean), -1, step.mean.shape[1])
         moved = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
         self._set_bias(size, node, size.constants[bias] + step.bias - moved.astype(np.float32))
@@ -300,25 +335,27 @@ class Calibration:
         dims: list[Dimension] = [(Segment(None, 1, len(activation), None),), *self.channels.dims[name][1:]]
         return resize(activation, dims, discretisation)
 
-    def _table(
+    def _fit_table(
         self,
         size: CalibratedSize,
         index: int,
         full: Mapping[str, np.ndarray],
         resized: Mapping[str, np.ndarray],
-    ) -> Stored:
+    ) -> None:
         key, group = self.channels.quadratures[index]
         values, width = full[key.tensor], size.widths[group]
         start = prior(self.axes[group], width)
         if width == self.channels.sizes[group] and len(values) < DETERMINED * width:
             # Nothing is missing, and images are too few to say what went wrong before.
             storage = "float32" if self.storage == "float32" else f"int{COARSE_BITS[0]}"
-            return store(np.zeros_like(start), storage, channel=1)
+            size.tables[index] = store(np.zeros_like(start), storage, channel=1)
+            return
         cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
         matrix = solve(cross, gram, start, self.ridge)
         sensitivity = Sensitivity(gram[None], len(values))
         left = power - 2 * float(np.sum(matrix * cross)) + sensitivity.error(matrix)
-        return store_coarsely(matrix - start, self.storage, sensitivity, self._rounding * left, channel=1)
+        budget = self._rounding * left
+        size.set_table(self.network, index, matrix - start, self.storage, sensitivity, budget)
 
 
 def _chunks(activation: np.ndarray) -> list[slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from inn_runtime.resample import Discretisation, resize
 
 from .graph import Graph
 from .nodes import axis_for, order_channels
+from .operators import operator
 from .storage import store
 from .structure import Channels
 
@@ -37,6 +39,12 @@ class ContinuousNetwork:
     def constant(self, name: str, size: Discretisation) -> np.ndarray:
         """A constant at a size."""
         return resize(self.graph.constants[name], self.channels.dims[name], size)
+
+    def kernel_values(self, widths: Sequence[int]) -> float:
+        """How many values a linear layer's kernel has on average."""
+        kernels = {node.inputs[1] for node in self.graph.nodes if operator(node).linear}
+        shapes = [[sum(s.length(widths) for s in d) for d in self.channels.dims[name]] for name in kernels]
+        return float(np.mean([math.prod(shape) for shape in shapes]))
 
 
 def laid_out(

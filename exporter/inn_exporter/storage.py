@@ -15,8 +15,9 @@ STORAGES = ("float32", "float16", "int8")
 """Of control grids; calibration data may also be int2 to int6."""
 COARSE_BITS = (2, 3, 4, 5, 6, 8)
 """Of integers of calibration data."""
-_CLIPS = tuple(np.linspace(1.0, 0.3, 15, dtype=np.float32))
-"""Where the range of packed integers may end, relative to a channel's largest value."""
+_CLIPS = tuple(sign * end for end in np.linspace(1.0, 0.25, 16, dtype=np.float32) for sign in (1, -1))
+"""Where the range of packed integers may end, relative to a channel's largest value, and at which end there
+is one integer more."""
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,27 @@ def store(
 def _quantise(
     values: np.ndarray, bits: int, channel: int, sensitivity: Sensitivity | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integers, symmetric about 0, and their scale: packed ones have that with the least squared error."""
+    """Integers and their scale: int8 is symmetric about 0; packed ones, whose range is not, have the scale,
+    of either sign, with the least squared error."""
     others = tuple(axis for axis in range(values.ndim) if axis != channel)
     most = (1 << bits - 1) - 1
+    least = -most if bits == 8 else -most - 1
     largest = np.abs(values).max(others, keepdims=True, initial=0.0).astype(np.float32)
 
     def nearest(steps: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint(steps), -most, most)
+        return np.clip(np.rint(steps), least, most)
 
     def rounded(scale: np.ndarray) -> np.ndarray:
         return nearest(values / scale)
 
     scale = _nonzero(largest / most)
     if bits < 8:
-        least = np.full(scale.shape, np.inf)
+        smallest = np.full(scale.shape, np.inf)
         for clip in _CLIPS:
             candidate = _nonzero(clip * largest / most)
             error = np.square(rounded(candidate) * candidate - values).sum(others, np.float64, keepdims=True)
-            scale = np.where(error < least, candidate, scale)
-            least = np.minimum(error, least)
+            scale = np.where(error < smallest, candidate, scale)
+            smallest = np.minimum(error, smallest)
     integers = rounded(scale) if sensitivity is None else sensitivity.rounded(values, scale, nearest)
     return np.ascontiguousarray(integers, np.int8), scale
 
@@ -134,18 +137,3 @@ def store_coarsely(
         if sensitivity.error(stored.read() - values) <= budget:
             return stored
     return store(values, "int8", channel, sensitivity)
-
-
-def store_like(
-    values: np.ndarray,
-    other: Stored,
-    channel: int = 0,
-    finer: int = 0,
-    sensitivity: Sensitivity | None = None,
-) -> Stored:
-    """Other values in the same storage, or where that is coarse, ``finer`` steps of `COARSE_BITS` less so."""
-    storage = other.values.dtype.name
-    if other.bits is not None:
-        place = COARSE_BITS.index(other.bits) + finer
-        storage = f"int{COARSE_BITS[min(place, len(COARSE_BITS) - 1)]}"
-    return store(values, storage, channel, sensitivity)

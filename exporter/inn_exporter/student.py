@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from .integral.sampling import along
 from .operators import operator
 from .rounding import Sensitivity
 from .statistics import channel_rows, sampled_patches
-from .storage import COARSE_BITS, store_like
+from .storage import store
 
 BATCH = 32
 BETA_1, BETA_2 = 0.9, 0.999
@@ -35,6 +34,8 @@ BIAS_SCALE = 0.1
 """Size of a bias, as far as its rate is concerned, relative to its layer's outputs."""
 ROUNDING = 0.05
 """What rounding may add to the loss, relative to it."""
+NOISES = tuple(0.1 * 2.0 ** (-place / 2) for place in range(28))
+"""What rounding may add to a layer's outputs, relative to their power: the first that keeps the loss."""
 WHITENING_RIDGE = 0.01
 WHITENING_IMAGES = 256
 LARGEST_WHITENED = 2048
@@ -206,18 +207,23 @@ class Student:
     def rounded(self, judged: Sequence[np.ndarray]) -> tuple[CalibratedSize, float]:
         """The size with what was learned, rounded as it will be stored, and its loss over ``judged``.
 
-        With the bits that the calibrated values have, or with more where rounding costs too much.
+        As coarsely as keeps that loss, all layers alike relative to their outputs.
         """
-        exact = self.error(judged)
-        for finer in range(len(COARSE_BITS)):
-            size = self._stored(finer)
+        enough = (1 + ROUNDING) * self.error(judged)
+        low, high = 0, len(NOISES) - 1  # places in NOISES; at ``high`` the loss is kept, as far as is known
+        best: tuple[CalibratedSize, float] | None = None
+        while low < high or best is None:
+            place = (low + high) // 2
+            size = self._stored(NOISES[place])
             error = error_of(self._graph, judged, size.constants)
-            if error <= (1 + ROUNDING) * exact:
-                break
-        return size, error
+            if error <= enough or place == len(NOISES) - 1:
+                high, best = place, (size, error)
+            else:
+                low = place + 1
+        return best
 
-    def _stored(self, finer: int) -> CalibratedSize:
-        """With ``finer`` steps more bits than the calibrated values.
+    def _stored(self, noise: float) -> CalibratedSize:
+        """Rounded to as few bits as add ``noise`` to layers' outputs at most, relative to their power.
 
         Each layer's bias makes up for what rounding, its own and that of layers before, does to the mean of
         its outputs: these errors are alike in all images, and add up.
@@ -237,25 +243,30 @@ class Student:
             return forward.run_node(node, wanted, exact)
 
         for node in forward.walk(self._graph, wanted, step):
-            self._round_constants(size, node, exact, found, finer)
+            self._round_constants(size, node, exact, found, noise)
             found[node.output] = output = forward.run_node(node, found, size.constants)
             if operator(node).linear:
                 bias = node.inputs[2]
                 output = channels_second(node, output)
                 missing = channels_second(node, wanted[node.output]) - output
                 moved = missing.mean((0, *range(2, output.ndim)), np.float64).astype(np.float32)
-                size.changed[bias] = store_like(exact[bias] + moved, self._size.changed[bias])
+                size.changed[bias] = store(exact[bias] + moved, "float32")
                 size.constants[bias] = size.changed[bias].read()
                 output += moved.reshape(1, -1, *[1] * (output.ndim - 2))
             for index in self._channels.quadratures_of.get(node.output, ()):
-                values, like = self._tables[index].parameter.asnumpy(), self._size.tables[index]
-                images = found[node.output]
-                sensitivity = Sensitivity(self._moments(index, images), len(images))
-                size.tables[index] = store_like(values, like, 1, finer, sensitivity)
+                self._round_table(size, index, found[node.output], noise)
             for name in [name for name in found if name not in wanted]:
                 del found[name]
         size.sample(self._network)
         return size
+
+    def _round_table(self, size: CalibratedSize, index: int, x: np.ndarray, noise: float) -> None:
+        _, group = self._channels.quadratures[index]
+        sensitivity = Sensitivity(self._moments(index, x), len(x))
+        table = self._tables[index].parameter.asnumpy()
+        budget = noise * sensitivity.error(prior(self._axes[group], size.widths[group]) + table)
+        storage = size.tables[index].values.dtype.name
+        size.set_table(self._network, index, table, storage, sensitivity, budget)
 
     def _round_constants(
         self,
@@ -263,7 +274,7 @@ class Student:
         node: Node,
         exact: Mapping[str, np.ndarray],
         found: Mapping[str, np.ndarray],
-        finer: int,
+        noise: float,
     ) -> None:
         """Fill in what a node reads, from the tables as they were rounded; its bias is exact yet."""
         discretisation = size.discretisation(self._axes)
@@ -271,10 +282,9 @@ class Student:
             if name in self._size.corrections:
                 gram, mean, samples = _patch_moments(self._graph, node, found[node.inputs[0]])
                 sensitivity = Sensitivity(gram - mean[:, :, None] * mean[:, None, :], samples)
-                stored = partial(
-                    store_like, other=self._size.corrections[name], finer=finer, sensitivity=sensitivity
-                )
-                size.correct(self._network, name, exact[name], stored)
+                budget = noise * sensitivity.error(exact[name])
+                storage = self._size.corrections[name].values.dtype.name
+                size.correct(self._network, name, exact[name], storage, sensitivity, budget)
             elif name in self._size.changed:
                 size.constants[name] = exact[name]
             else:

@@ -56,7 +56,7 @@ def test_errors_are_a_fraction_of_the_nearest_values(storage: str, channel: int)
     nearest = sensitivity.error(store(values, storage, channel).read() - values)
     found = store(values, storage, channel, sensitivity)
     assert sensitivity.error(found.read() - values) < 0.3 * nearest
-    assert np.abs(found.values).max() <= (127 if storage == "int8" else 7)
+    assert np.abs(found.values).max() <= (127 if storage == "int8" else 8)
 
 
 def test_inputs_that_do_not_correlate_are_rounded_to_the_nearest() -> None:

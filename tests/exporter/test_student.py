@@ -7,17 +7,16 @@ import pytest
 from inn_exporter import forward
 from inn_exporter.backend import tensor
 from inn_exporter.calibrate import CalibratedSize, Calibration
-from inn_exporter.continuous import laid_out
+from inn_exporter.continuous import ContinuousNetwork, laid_out
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx
-from inn_exporter.storage import store
 from inn_exporter.structure import analyse
 from inn_exporter.student import Student
 from networks import Network, images
 
 
-@pytest.mark.parametrize("refit", [False, True])
-def test_biases_make_up_for_the_rounding_of_kernels_and_tables(refit: bool) -> None:
+def taught(refit: bool) -> tuple[ContinuousNetwork, dict[str, np.ndarray], Student, np.ndarray]:
+    """A network, inputs, a student whose values are no multiples of anything, and its scores."""
     n = Network()
     x = n.input(3, 8, 8)
     for before, after in ((3, 24), (24, 24), (24, 24)):
@@ -28,20 +27,32 @@ def test_biases_make_up_for_the_rounding_of_kernels_and_tables(refit: bool) -> N
     network = laid_out(graph, analyse(graph), inputs)
     size = CalibratedSize(network.channels.widths(0.5), refit=refit)
     Calibration(network).run([size], inputs)
-    for key, stored in size.corrections.items():
-        size.corrections[key] = store(stored.read(), "int4")
-    for index, stored in size.tables.items():
-        size.tables[index] = store(stored.read(), "int4", channel=1)
     student = Student(network, size, inputs)
     random = np.random.default_rng(0)
     for learned in student.learned:
         moved = learned.parameter.asnumpy() * random.uniform(0.9, 1.1, learned.parameter.shape)
         learned.parameter.set_data(tensor(moved.astype(np.float32)))
     (scores,) = forward.outputs(network.graph, [tensor(inputs["x"])], student.constant)
-    exact = scores.asnumpy()
+    return network, inputs, student, scores.asnumpy()
 
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_biases_make_up_for_the_rounding_of_kernels_and_tables(refit: bool) -> None:
+    network, inputs, student, exact = taught(refit)
     found, _ = student.rounded([inputs["x"], exact])
-    output = forward.run(network.graph, inputs, found.constants)[graph.outputs[0]]
+    output = forward.run(network.graph, inputs, found.constants)[network.graph.outputs[0]]
     assert 0 < np.abs(output - exact).max() < 0.5 * exact.std(0).min()
     np.testing.assert_allclose(output.mean(0), exact.mean(0), atol=1e-4)
-    assert {stored.bits for stored in found.corrections.values()} <= {None, 4, 5, 6}
+
+
+def test_bits_are_as_few_as_keep_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, inputs, student, exact = taught(refit=True)
+    judged = [inputs["x"], exact + 0.3 * exact.std(0) * images(*exact.shape)]  # so that there is a loss
+    sizes, loss = [], student.error(judged)
+    for allowed in (1e-6, 0.001, 0.05, 100.0):
+        monkeypatch.setattr("inn_exporter.student.ROUNDING", allowed)
+        found, error = student.rounded(judged)
+        assert error <= (1 + allowed) * loss or allowed == 1e-6
+        sizes.append(sum(values.nbytes for values in found.corrections.values()))
+    assert sizes[0] > sizes[2] > sizes[3]
+    assert sizes == sorted(sizes, reverse=True)

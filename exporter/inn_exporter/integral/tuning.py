@@ -29,7 +29,7 @@ from ..continuous import ContinuousNetwork, round_constants
 from ..data import Samples, check_labels
 from ..graph import Graph
 from ..operators import operator
-from ..storage import store_like
+from ..storage import store
 from .checkpoint import Checkpoint, digest
 from .losses import LABEL_WEIGHT, cross_entropy, divergence
 from .network import IntegralNetwork
@@ -276,6 +276,7 @@ class _Run:
         """Give calibrated sizes their tuned biases, and constants that follow from tuned grids."""
         for (_, calibrated), size in zip(sorted(sizes.items()), self._sizes):
             for name, parameter in size.own.items():
-                calibrated.changed[name] = store_like(parameter.asnumpy(), calibrated.changed[name])
+                storage = calibrated.changed[name].values.dtype.name
+                calibrated.changed[name] = store(parameter.asnumpy(), storage)
             calibrated.corrections.clear()  # kernels were tuned as the grids give them
             calibrated.sample(tuned)
