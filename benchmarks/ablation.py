@@ -19,7 +19,8 @@ import numpy as np
 from demo import MODEL, scores
 from inn_exporter import forward
 from inn_exporter.assemble import assemble
-from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.calibrate import Calibration
+from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import laid_out
 from inn_exporter.folding import fold
 from inn_exporter.graph import Graph, Node

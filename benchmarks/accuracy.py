@@ -33,6 +33,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "inn": {"quadrature": "trapezoid"},
     "calibrated": {"effort": "fast"},
     "refit": {"effort": "refit"},
+    "refit, layers": {"span_steps": 0},
+    "refit, layers, flops": {"span_steps": 0, "optimise": "flops", "align": 1},
+    "refit, layers, params": {"span_steps": 0, "optimise": "params"},
     "refit, all kernels": {"effort": "refit", "refit_up_to": 1.0},
     "refit, aligned": {"effort": "refit", "align": 8},
     "refit, flops": {"effort": "refit", "optimise": "flops", "align": 1},
@@ -42,17 +45,20 @@ METHODS: dict[str, dict[str, Any]] = {
     "refit, params": {"effort": "refit", "optimise": "params"},
     "refit, params, all kernels": {"effort": "refit", "optimise": "params", "refit_up_to": 1.0},
     **{
-        f"{name}, {cost}, {count} images": {
+        f"{name}, {cost}, 4096 images": {
             "effort": effort,
             "optimise": cost,
             "align": 1,
             "refit_up_to": 1.0,
-            "images": count,
+            "images": 4096,
+            **more,
         }
-        for name, effort, cost, count in (
-            ("refit", "refit", "flops", 4096),
-            ("refit", "refit", "params", 4096),
-            ("distilled", "distill", "flops", 4096),
+        for name, effort, cost, more in (
+            ("refit, layers", "refit", "flops", {"span_steps": 0}),
+            ("refit, layers", "refit", "params", {"span_steps": 0}),
+            ("refit", "refit", "flops", {}),
+            ("refit", "refit", "params", {}),
+            ("distilled", "distill", "flops", {}),
         )
     },
     "distilled": {"effort": "distill"},

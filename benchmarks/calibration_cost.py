@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from against_converter import resnet18
-from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.calibrate import Calibration
+from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import laid_out
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx

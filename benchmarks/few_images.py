@@ -17,7 +17,8 @@ import fashion_mnist
 import numpy as np
 from demo import MODEL
 from inn_exporter import forward
-from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.calibrate import Calibration
+from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import laid_out
 from inn_exporter.data import Samples
 from inn_exporter.distill import distill

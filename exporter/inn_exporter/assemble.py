@@ -16,7 +16,7 @@ from inn_runtime.manifest import Dimension
 from inn_runtime.manifest_parser import FORMAT_VERSION, parse
 from safetensors.numpy import save
 
-from .calibrate import CalibratedSize
+from .calibrated_size import CalibratedSize
 from .continuous import ContinuousNetwork
 from .lowering import LoweredGraph
 from .storage import Stored, calibration_storage, store

@@ -14,22 +14,25 @@ full network's activations are shared by them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Callable
 
 import numpy as np
-from inn_runtime.axes import Axis, Grid, prior
+from inn_runtime.axes import prior
 from inn_runtime.manifest import Dimension, Segment
 from inn_runtime.resample import Discretisation, resize
 
 from . import forward
+from .calibrated_size import CalibratedSize
 from .continuous import ContinuousNetwork
+from .defaults import SPAN_STEPS
 from .graph import Graph, Node
 from .operators import operator
 from .refit import Observed, refit_step
 from .rounding import Sensitivity
-from .statistics import CHUNK, Moments, ridge_solution, sampled_patches
-from .storage import COARSE_BITS, Stored, calibration_storage, store, store_coarsely
+from .spans import fit_span, spans
+from .statistics import CHUNK, Moments, channels_second, ridge_solution, sampled_patches
+from .storage import COARSE_BITS, calibration_storage, store
 
 RIDGE = 1e-3
 DETERMINED = 2
@@ -38,99 +41,9 @@ ROUNDING = 0.1
 """Squared error that the rounding of calibration data may add, relative to what is left without it …"""
 ROUNDING_OF_VALUES = 0.02
 """… and where outputs are not scores of classes, but values in which the errors of all layers add up."""
-LARGEST_SHARE = 4.0
-"""Times that a kernel's rounding may make the error that one of average size may."""
+SPAN_ROUNDING = 2.0
+"""Times that, for all layers of a span together; what is left is less there."""
 MEMORY = 6e9
-
-
-@dataclass
-class CalibratedSize:
-    """What calibration finds for one size.
-
-    Attributes
-    ----------
-    widths : width of every channel group
-    refit : whether kernels are refitted
-    tables : quadrature → B - B0, (N, n), as it will be stored
-    constants : every constant of the resized network, in the graph's layout
-    changed : constants that take the place of sampled ones: corrected biases, rescaled kernels
-    corrections : what is added to constants as the rules alone sample them, see `base`: refitted kernels
-    grids : group → nodes and weights that this size has of its own
-    """
-
-    widths: list[int]
-    refit: bool = False
-    tables: dict[int, Stored] = field(default_factory=dict)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
-    changed: dict[str, Stored] = field(default_factory=dict)
-    corrections: dict[str, Stored] = field(default_factory=dict)
-    grids: dict[int, Grid] = field(default_factory=dict)
-
-    def discretisation(self, axes: Sequence[Axis]) -> Discretisation:
-        """The size as far as its tables are known."""
-
-        def table(index: int) -> np.ndarray | None:
-            return self.tables[index].read() if index in self.tables else None
-
-        return Discretisation(axes, self.widths, table, self.grids)
-
-    def base(self, network: ContinuousNetwork, name: str) -> np.ndarray:
-        """A constant as the rules alone sample it, without tables."""
-        return network.constant(name, self.discretisation(network.axes).without_tables())
-
-    def correct(
-        self,
-        network: ContinuousNetwork,
-        name: str,
-        exact: np.ndarray,
-        storage: str,
-        sensitivity: Sensitivity,
-        budget: float,
-    ) -> None:
-        """Give a kernel of this size's own; what is stored is its difference from its base."""
-        base = self.base(network, name)
-        self.corrections[name] = self._rounded(network, exact - base, storage, sensitivity, budget, 0)
-        self.constants[name] = base + self.corrections[name].read()
-
-    def set_table(
-        self,
-        network: ContinuousNetwork,
-        index: int,
-        table: np.ndarray,
-        storage: str,
-        sensitivity: Sensitivity,
-        budget: float,
-    ) -> None:
-        """Give a quadrature its B - B0."""
-        self.tables[index] = self._rounded(network, table, storage, sensitivity, budget, 1)
-
-    def _rounded(
-        self,
-        network: ContinuousNetwork,
-        values: np.ndarray,
-        storage: str,
-        sensitivity: Sensitivity,
-        budget: float,
-        channel: int,
-    ) -> Stored:
-        """As few bits as keep the squared error within ``budget``, which is for a kernel of average size.
-
-        Errors of all layers add up, and each bit divides one layer's by four: bytes are least where every
-        layer's error is in proportion to how many values it has.
-        """
-        share = min(values.size / network.kernel_values(self.widths), LARGEST_SHARE)
-        return store_coarsely(values, storage, sensitivity, share * budget, channel)
-
-    def sample(self, network: ContinuousNetwork) -> None:
-        """Work all constants out anew, from the control grids and what is stored for this size."""
-        discretisation, self.constants = self.discretisation(network.axes), {}
-        for name in network.graph.constants:
-            if name in self.changed:
-                self.constants[name] = self.changed[name].read()
-            elif name in self.corrections:
-                self.constants[name] = self.base(network, name) + self.corrections[name].read()
-            else:
-                self.constants[name] = network.constant(name, discretisation)
 
 
 class Calibration:
@@ -145,6 +58,8 @@ class Calibration:
     rescale : no quadratures are fitted: only the mean and deviation of every layer's output channels are
         brought to the full network's, which is what estimating batch normalisation anew does
     memory : bytes of activations to stay below; more sizes than fit are calibrated one after the other
+    steps : of fitting the layers of a span together, where kernels are refitted, see `spans`; 0: every layer
+        alone
     """
 
     def __init__(
@@ -155,6 +70,7 @@ class Calibration:
         seed: int = 0,
         rescale: bool = False,
         memory: float = MEMORY,
+        steps: int = SPAN_STEPS,
     ) -> None:
         self.network = network.with_graph(graph_with_early_shortcuts(network.graph))
         self.graph, self.channels, self.axes = self.network.graph, network.channels, network.axes
@@ -163,9 +79,11 @@ class Calibration:
         self.seed = seed
         self.rescale = rescale
         self.memory = memory
+        self.steps = steps
         self._rounding = ROUNDING if network.graph.gives_scores() else ROUNDING_OF_VALUES
         self._moments = Moments(network.graph, network.channels)
         self._readers = network.graph.consumers()
+        self._spans = spans(self.graph) if steps else {}
 
     def run(
         self,
@@ -202,18 +120,23 @@ class Calibration:
         """Calibrate some sizes in one walk; yields the share of nodes done."""
         full = dict(images)
         activations = [dict(images) for _ in sizes]
+        beginnings = [dict(images) for _ in sizes]  # of the span that the walk is in
 
         def step(node: Node) -> np.ndarray:
             return forward.run_node(node, full, self.graph.constants)
 
         for done, node in enumerate(forward.walk(self.graph, full, step)):
-            for size, resized in zip(sizes, activations):
+            for size, resized, beginning in zip(sizes, activations, beginnings):
                 if node.output in fixed:
                     resized[node.output] = forward.run_node(node, resized, size.constants)
                     continue
                 resized[node.output] = self._calibrate_node(size, node, full, resized)
+                if (span := self._spans.get(node.output)) and size.refit and not fixed:
+                    resized[node.output] = self._fit_span(size, span, beginning, full[node.output])
                 for index in () if self.rescale else self.channels.quadratures_of.get(node.output, ()):
                     self._fit_table(size, index, full, resized)
+            if node.output in self._spans:
+                beginnings = [{node.output: resized[node.output]} for resized in activations]
             for resized in activations:  # drop what the full network's walk has dropped
                 for name in [name for name in resized if name not in full]:
                     del resized[name]
@@ -275,6 +198,15 @@ class Calibration:
         moved = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
         self._set_bias(size, node, size.constants[bias] + step.bias - moved.astype(np.float32))
         return True
+
+    def _fit_span(
+        self, size: CalibratedSize, span: Graph, inputs: Mapping[str, np.ndarray], full: np.ndarray
+    ) -> np.ndarray:
+        """Fit a span's layers together; what its end is then."""
+        (end,) = span.outputs
+        target = self.sampled(end, full, size.discretisation(self.axes))
+        fit_span(self.network, span, size, inputs, target, self.steps, SPAN_ROUNDING * self._rounding)
+        return forward.run(span, inputs, size.constants)[end]
 
     def _rescale(self, size: CalibratedSize, node: Node, target: np.ndarray, output: np.ndarray) -> None:
         """Bring the mean and deviation of a layer's output channels to the target's."""
@@ -360,11 +292,6 @@ class Calibration:
 
 def _chunks(activation: np.ndarray) -> list[slice]:
     return [slice(first, first + CHUNK) for first in range(0, len(activation), CHUNK)]
-
-
-def channels_second(node: Node, activation: np.ndarray) -> np.ndarray:
-    """A view of a linear layer's output with its channels in the second dimension."""
-    return np.moveaxis(activation, operator(node).channel_axis, 1)
 
 
 def _others(activation: np.ndarray) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from inn_runtime import UsageError
 from inn_runtime.cli.options import preprocess_option, preprocess_values
 
+from .defaults import DISTILL_IMAGES, LARGEST_REFIT, SPAN_STEPS
 from .integral.options import Tuning
 
 
@@ -83,16 +84,25 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refit-up-to",
         type=float,
-        default=0.7,
+        default=LARGEST_REFIT,
         metavar="SIZE",
-        help="largest size whose kernels are refitted, and so stored (default: 0.7)",
+        help=f"largest size whose kernels are refitted, and so stored (default: {LARGEST_REFIT:g})",
+    )
+    parser.add_argument(
+        "--span-steps",
+        type=int,
+        default=SPAN_STEPS,
+        metavar="N",
+        help="steps of fitting the kernels of several layers together, after each was fitted alone "
+        f"(default: {SPAN_STEPS}; 0: in closed form only)",
     )
     parser.add_argument(
         "--distill-images",
         type=int,
-        default=150_000,
+        default=DISTILL_IMAGES,
         metavar="N",
-        help="images that distill learns from, with repetition, all sizes together (default: 150,000)",
+        help="images that distill learns from, with repetition, all sizes together "
+        f"(default: {DISTILL_IMAGES:,})",
     )
     parser.add_argument(
         "--limit",
@@ -203,6 +213,7 @@ def _export(options: argparse.Namespace) -> None:
             sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
             effort=options.effort,
             refit_up_to=options.refit_up_to,
+            span_steps=options.span_steps,
             distill_images=options.distill_images,
             limit=options.limit,
             tune=options.tune,

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import forward
 from .backend import mindspore, tensor
-from .calibrate import CalibratedSize
+from .calibrated_size import CalibratedSize
 from .continuous import ContinuousNetwork
 from .data import Samples, check_labels
 from .graph import Graph

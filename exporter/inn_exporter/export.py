@@ -19,9 +19,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .assemble import PRESETS, assemble
-from .calibrate import CalibratedSize, Calibration
+from .calibrate import Calibration
+from .calibrated_size import CalibratedSize
 from .continuous import ContinuousNetwork, laid_out
 from .data import Samples, Source, by_input, concerns, load_samples
+from .defaults import DISTILL_IMAGES, LARGEST_REFIT, SPAN_STEPS
 from .distill import distill
 from .folding import fold
 from .forecast import estimate, forecast
@@ -39,9 +41,6 @@ from .schedule import schedule
 from .streams import learn_streams, streams_share
 from .structure import Channels
 
-LARGEST_REFIT = 0.7
-"""Larger sizes gain less from refitted kernels, and these must be stored."""
-
 _Bar = Callable[[str], Callable[[float], None]]
 """Starts a progress bar of a title; returns its update."""
 
@@ -57,7 +56,8 @@ def export(
     sizes: Sequence[float] = tuple(PRESETS.values()),
     effort: str = "refit",
     refit_up_to: float = LARGEST_REFIT,
-    distill_images: int = 150_000,
+    span_steps: int = SPAN_STEPS,
+    distill_images: int = DISTILL_IMAGES,
     limit: float | None = None,
     tune: Source | None = None,
     tuning: Tuning | None = None,
@@ -94,6 +94,8 @@ def export(
         quadratures toward the original's residual streams (`streams`) and, unless images are few, its
         outputs, without labels, on all of ``data``
     refit_up_to : largest size whose kernels are refitted, and so stored, in 2 to 8 bits
+    span_steps : steps of fitting the refitted kernels of several layers together (`spans`), after each layer
+        was fitted alone; 0: each layer alone, in closed form
     distill_images : how many images ``distill`` learns from, with repetition, all sizes together
     limit : minutes that the whole export may take. ``distill`` learns from as many images as fit in, by the
         time that a forward pass takes, so that its result depends on the machine
@@ -129,6 +131,7 @@ def export(
         sizes=sizes,
         effort=effort,
         refit_up_to=refit_up_to,
+        span_steps=span_steps,
         distill_images=distill_images,
         limit=limit,
         tunes=tune is not None,
@@ -209,6 +212,8 @@ def _announced(
         options.optimise,
         seen,
         streams_share(material.lessons, graph),
+        options.span_steps if options.refits else 0,
+        options.refit_up_to,
     )
     what = f"{len(uniform)} size{'s' * (len(uniform) != 1)}, {len(material.calibration):,} images"
     what += f", {seen:,} images seen in tuning" * (seen > 0)
@@ -270,9 +275,8 @@ def _fitted(
     bar: _Bar,
 ) -> dict[float, CalibratedSize]:
     """What each size has for itself: partitions, or quadratures, biases and kernels."""
-    refits = options.effort != "fast" and material.tuned is None
     found = {
-        size: CalibratedSize(chosen, refit=refits and size <= options.refit_up_to)
+        size: CalibratedSize(chosen, refit=options.refits and size <= options.refit_up_to)
         for size, chosen in widths.items()
     }
     if material.tuned is not None and options.tuning.partitions:
@@ -284,7 +288,9 @@ def _fitted(
             )
     if options.quadrature in ("calibrated", "rescaled"):
         rescale = options.quadrature == "rescaled"
-        solver = Calibration(network, options.storage, seed=options.seed, rescale=rescale)
+        solver = Calibration(
+            network, options.storage, seed=options.seed, rescale=rescale, steps=options.span_steps
+        )
         solver.run(list(found.values()), material.calibration.inputs, bar("calibrating"))
         if options.effort == "distill" and found:
             _distil(options, network, solver, found, material, bar("distilling"))

@@ -17,13 +17,14 @@ from .schedule import JUDGED
 from .structure import Channels
 
 # Durations in forward passes of the full network, as a ResNet-20 on two busy cores had them (within a factor
-# of two): per calibrated size and image, per group and image, per image in tuning, and per image distilled at
-# c of the full cost.
+# of two): per calibrated size and image, per group and image, per image in tuning, and per image that is
+# distilled, or looked at by a step of fitting spans, at c of the full cost.
 _TIMED_IMAGES = 64
 _CALIBRATION_PASSES = 4
 _SCHEDULE_PASSES = 5
 _TUNING_PASSES = 8
 _DISTILLATION_PASSES = (3, 8)
+_SPAN_PASSES = (1, 3)
 """a + b · c"""
 
 
@@ -36,6 +37,8 @@ def estimate(
     optimise: str,
     tuned: int = 0,
     streams: float = 0.0,
+    span_steps: int = 0,
+    refit_up_to: float = 1.0,
 ) -> tuple[float, float]:
     """About how many seconds an export takes without distillation, and each image seen by distillation.
 
@@ -47,6 +50,7 @@ def estimate(
     judged : how many images measure the curve
     tuned : how many images tuning sees
     streams : share of distillation's images that streams are learned from, see `streams`
+    span_steps : of sizes ``refit_up_to`` this one, see `spans`
     """
     few = {name: array[:_TIMED_IMAGES] for name, array in calibration.inputs.items()}
     times = []
@@ -55,14 +59,18 @@ def estimate(
         forward.run(graph, few)
         times.append(time.perf_counter() - start)
     one_pass = float(np.median(times[1:])) / min(_TIMED_IMAGES, len(calibration))
-    passes = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
+    passes = 1.0 * (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
     passes += _TUNING_PASSES * tuned
     if optimise != "uniform":
         passes += len(channels.groups) * _SCHEDULE_PASSES * min(JUDGED, len(calibration))
     macs = Lowering(graph, channels.dims).run().macs
     full = max(value_of(macs, channels.sizes), 1)
+    costs = {size: value_of(macs, widths) / full for size, widths in uniform.items()}
+    least, slope = _SPAN_PASSES
+    fits = sum(least + slope * cost for size, cost in costs.items() if size <= refit_up_to)
+    passes += span_steps * len(calibration) * fits
     least, slope = _DISTILLATION_PASSES
-    each = [least + slope * value_of(macs, widths) / full for widths in uniform.values()]
+    each = [least + slope * cost for cost in costs.values()]
     mean = streams * float(np.mean(each)) + (1 - streams) * float(np.dot(each, shares(list(uniform))))
     return passes * one_pass, mean * one_pass
 

@@ -43,6 +43,7 @@ class Options:
     sizes: Sequence[float]
     effort: str
     refit_up_to: float
+    span_steps: int
     distill_images: int
     limit: float | None
     tunes: bool
@@ -69,6 +70,12 @@ class Options:
         """Whether control grids are tuned at random sizes, before anything else."""
         return self.quadrature == "trapezoid" and not self.tuning.partitions
 
+    @property
+    def refits(self) -> bool:
+        """Whether sizes get kernels of their own."""
+        tunes_grids = self.tunes and self.effort != "distill"
+        return self.quadrature == "calibrated" and self.effort != "fast" and not tunes_grids
+
     def __post_init__(self) -> None:
         self._check_names()
         self._check_numbers()
@@ -89,6 +96,7 @@ class Options:
         for name, value, least in (
             ("align", self.step, 1),
             ("images", self.images, FEWEST_IMAGES),
+            ("span_steps", self.span_steps, 0),
             ("distill_images", self.distill_images, 1),
         ):
             if value < least:

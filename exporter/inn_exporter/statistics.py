@@ -25,6 +25,9 @@ PATCHES = 64
 PATCH_VALUES = 2**28
 """… and fewer positions where there are many images: no more values than this in all."""
 
+LARGEST_WHITENED = 2048
+"""Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
+
 SPREAD = 0.01
 """Weight of the statistics before pooling in those of a pooled tensor."""
 
@@ -67,6 +70,42 @@ def sampled_patches(
         part = slice(first, first + CHUNK)
         at = chosen_positions(random, extent, most)
         yield part, at, operator(node).unfold(node, x[part], at)
+
+
+def patch_moments(graph: Graph, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """E[u uᵀ], (blocks, features, features), and E[u], (blocks, features), of what a layer's kernel
+    multiplies, and how many samples they are from."""
+    parts = [patches for _, _, patches in sampled_patches(graph, node, x, seed=0)]
+    samples = sum(u.shape[2] for u in parts)
+    gram = sum((u @ u.transpose(0, 2, 1)).astype(np.float64) for u in parts)
+    mean = sum(u.sum(2, dtype=np.float64) for u in parts)
+    return np.asarray(gram / samples), np.asarray(mean / samples), samples
+
+
+def channels_second(node: Node, activation: np.ndarray) -> np.ndarray:
+    """A view of a linear layer's output with its channels in the second dimension."""
+    return np.moveaxis(activation, operator(node).channel_axis, 1)
+
+
+def table_moments(x: np.ndarray, channels: Channels, key: QuadratureKey, widths: list[int]) -> np.ndarray:
+    """E[x xᵀ] of what a quadrature integrates, (1, n, n)."""
+    rows = np.concatenate(list(channel_rows(x, channels, key, widths)), 1)
+    return (rows @ rows.T / rows.shape[1]).astype(np.float64)[None]
+
+
+def roots(gram: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+    """G^½ and G^(-½) of second moments, (blocks, features, features).
+
+    ``ridge``, relative to their mean diagonal, is added. Of more than `LARGEST_WHITENED` features only the
+    powers are looked at.
+    """
+    features = gram.shape[1]
+    if features > LARGEST_WHITENED:
+        gram = np.eye(features) * np.einsum("bff->b", gram)[:, None, None] / features
+    level = max(ridge * float(np.einsum("bff->b", gram).mean()) / features, 1e-12)
+    squares, vectors = np.linalg.eigh(gram + level * np.eye(features))
+    lengths, across = np.sqrt(np.maximum(squares, level))[:, None], vectors.transpose(0, 2, 1)
+    return vectors * lengths @ across, vectors / lengths @ across
 
 
 def second_moments(

@@ -17,7 +17,8 @@ import numpy as np
 from inn_runtime.resample import Discretisation
 
 from . import forward
-from .calibrate import CalibratedSize, Calibration
+from .calibrate import Calibration
+from .calibrated_size import CalibratedSize
 from .continuous import ContinuousNetwork
 from .data import Samples
 from .distill import judging_lessons, train

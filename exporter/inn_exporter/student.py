@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,14 @@ from inn_runtime.resample import Discretisation, resize
 
 from . import forward
 from .backend import mindspore, tensor
-from .calibrate import CalibratedSize, channels_second
+from .calibrated_size import CalibratedSize
 from .continuous import ContinuousNetwork
 from .graph import Graph, Node
 from .integral.losses import LABEL_WEIGHT, cross_entropy, divergence
 from .integral.sampling import along
+from .learned import coarsest, rounded
 from .operators import operator
-from .rounding import Sensitivity
-from .statistics import channel_rows, sampled_patches
-from .storage import store
+from .statistics import patch_moments, roots, table_moments
 
 BATCH = 32
 BETA_1, BETA_2 = 0.9, 0.999
@@ -34,12 +32,8 @@ BIAS_SCALE = 0.1
 """Size of a bias, as far as its rate is concerned, relative to its layer's outputs."""
 ROUNDING = 0.05
 """What rounding may add to the loss, relative to it."""
-NOISES = tuple(0.1 * 2.0 ** (-place / 2) for place in range(28))
-"""What rounding may add to a layer's outputs, relative to their power: the first that keeps the loss."""
 WHITENING_RIDGE = 0.01
 WHITENING_IMAGES = 256
-LARGEST_WHITENED = 2048
-"""Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
 
 
 def _loss(outputs: Sequence[Any], expected: Sequence[Any]) -> Any:
@@ -98,15 +92,10 @@ def _matrix(name: str, values: np.ndarray, gram: np.ndarray, start: np.ndarray |
 
     ``gram``, (blocks, features, features), are the second moments of what it multiplies.
     """
-    features = gram.shape[1]
-    if features > LARGEST_WHITENED:
-        gram = np.eye(features) * np.einsum("bff->b", gram)[:, None, None] / features
-    level = max(WHITENING_RIDGE * float(np.einsum("bff->b", gram).mean()) / features, 1e-12)
-    squares, vectors = np.linalg.eigh(gram + level * np.eye(features))
-    roots, across = np.sqrt(np.maximum(squares, level))[:, None], vectors.transpose(0, 2, 1)
-    coordinates = (values + start).reshape(len(gram), -1, features) @ (vectors * roots @ across)
+    to, back = roots(gram, WHITENING_RIDGE)
+    coordinates = (values + start).reshape(len(gram), -1, gram.shape[1]) @ to
     scale = float(np.sqrt(np.mean(coordinates**2))) or 1.0
-    return _Learned(name, values, scale, (vectors / roots @ across).astype(np.float32))
+    return _Learned(name, values, scale, back.astype(np.float32))
 
 
 class Student:
@@ -142,7 +131,7 @@ class Student:
         """Make a layer's bias a parameter, and its kernel where that is stored for this size."""
         _, weight, bias = node.inputs
         kernel = self._size.constants[weight]
-        gram, _, _ = _patch_moments(self._graph, node, x)
+        gram, _, _ = patch_moments(self._graph, node, x)
         rows = kernel.reshape(len(gram), -1, gram.shape[1])
         squared = float(np.mean(np.einsum("bcf,bfg,bcg->bc", rows, gram, rows)))
         scale = BIAS_SCALE * math.sqrt(max(squared, 1e-12))
@@ -159,16 +148,11 @@ class Student:
 
     def _add_table(self, index: int, x: np.ndarray) -> None:
         """Make a quadrature's table a parameter; unused where all its readers' kernels are stored."""
-        _, group = self._channels.quadratures[index]
+        key, group = self._channels.quadratures[index]
         start = prior(self._axes[group], self._size.widths[group])
         table = self._size.tables[index].read()
-        self._tables[index] = _matrix(f"table{index}", table, self._moments(index, x), start)
-
-    def _moments(self, index: int, x: np.ndarray) -> np.ndarray:
-        """E[x xᵀ] of what a quadrature integrates, (1, n, n)."""
-        key, _ = self._channels.quadratures[index]
-        rows = np.concatenate(list(channel_rows(x, self._channels, key, self._size.widths)), 1)
-        return (rows @ rows.T / rows.shape[1]).astype(np.float64)[None]
+        moments = table_moments(x, self._channels, key, self._size.widths)
+        self._tables[index] = _matrix(f"table{index}", table, moments, start)
 
     def constant(self, name: str) -> Any:
         """As learned so far, a tensor."""
@@ -209,96 +193,16 @@ class Student:
 
         As coarsely as keeps that loss, all layers alike relative to their outputs.
         """
-        enough = (1 + ROUNDING) * self.error(judged)
-        low, high = 0, len(NOISES) - 1  # places in NOISES; at ``high`` the loss is kept, as far as is known
-        best: tuple[CalibratedSize, float] | None = None
-        while low < high or best is None:
-            place = (low + high) // 2
-            size = self._stored(NOISES[place])
-            error = error_of(self._graph, judged, size.constants)
-            if error <= enough or place == len(NOISES) - 1:
-                high, best = place, (size, error)
-            else:
-                low = place + 1
-        return best
-
-    def _stored(self, noise: float) -> CalibratedSize:
-        """Rounded to as few bits as add ``noise`` to layers' outputs at most, relative to their power.
-
-        Each layer's bias makes up for what rounding, its own and that of layers before, does to the mean of
-        its outputs: these errors are alike in all images, and add up.
-        """
-        size = replace(
-            self._size,
-            tables=dict(self._size.tables),
-            changed=dict(self._size.changed),
-            corrections=dict(self._size.corrections),
-            constants={},
-        )
         names = {name for node in self._graph.nodes for name in self._graph.constant_inputs(node)}
         exact = {name: self.constant(name).asnumpy() for name in names}
-        wanted, found = dict(self._images), dict(self._images)
+        tables = {index: learned.parameter.asnumpy() for index, learned in self._tables.items()}
 
-        def step(node: Node) -> np.ndarray:
-            return forward.run_node(node, wanted, exact)
+        def stored(noise: float) -> tuple[CalibratedSize, float]:
+            size = rounded(self._network, self._graph, self._size, self._images, exact, noise, tables)
+            size.sample(self._network)
+            return size, error_of(self._graph, judged, size.constants)
 
-        for node in forward.walk(self._graph, wanted, step):
-            self._round_constants(size, node, exact, found, noise)
-            found[node.output] = output = forward.run_node(node, found, size.constants)
-            if operator(node).linear:
-                bias = node.inputs[2]
-                output = channels_second(node, output)
-                missing = channels_second(node, wanted[node.output]) - output
-                moved = missing.mean((0, *range(2, output.ndim)), np.float64).astype(np.float32)
-                size.changed[bias] = store(exact[bias] + moved, "float32")
-                size.constants[bias] = size.changed[bias].read()
-                output += moved.reshape(1, -1, *[1] * (output.ndim - 2))
-            for index in self._channels.quadratures_of.get(node.output, ()):
-                self._round_table(size, index, found[node.output], noise)
-            for name in [name for name in found if name not in wanted]:
-                del found[name]
-        size.sample(self._network)
-        return size
-
-    def _round_table(self, size: CalibratedSize, index: int, x: np.ndarray, noise: float) -> None:
-        _, group = self._channels.quadratures[index]
-        sensitivity = Sensitivity(self._moments(index, x), len(x))
-        table = self._tables[index].parameter.asnumpy()
-        budget = noise * sensitivity.error(prior(self._axes[group], size.widths[group]) + table)
-        storage = size.tables[index].values.dtype.name
-        size.set_table(self._network, index, table, storage, sensitivity, budget)
-
-    def _round_constants(
-        self,
-        size: CalibratedSize,
-        node: Node,
-        exact: Mapping[str, np.ndarray],
-        found: Mapping[str, np.ndarray],
-        noise: float,
-    ) -> None:
-        """Fill in what a node reads, from the tables as they were rounded; its bias is exact yet."""
-        discretisation = size.discretisation(self._axes)
-        for name in self._graph.constant_inputs(node):
-            if name in self._size.corrections:
-                gram, mean, samples = _patch_moments(self._graph, node, found[node.inputs[0]])
-                sensitivity = Sensitivity(gram - mean[:, :, None] * mean[:, None, :], samples)
-                budget = noise * sensitivity.error(exact[name])
-                storage = self._size.corrections[name].values.dtype.name
-                size.correct(self._network, name, exact[name], storage, sensitivity, budget)
-            elif name in self._size.changed:
-                size.constants[name] = exact[name]
-            else:
-                size.constants[name] = self._network.constant(name, discretisation)
-
-
-def _patch_moments(graph: Graph, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """E[u uᵀ], (blocks, features, features), and E[u], (blocks, features), of what a layer's kernel
-    multiplies, and how many samples they are from."""
-    parts = [patches for _, _, patches in sampled_patches(graph, node, x, seed=0)]
-    samples = sum(u.shape[2] for u in parts)
-    gram = sum((u @ u.transpose(0, 2, 1)).astype(np.float64) for u in parts)
-    mean = sum(u.sum(2, dtype=np.float64) for u in parts)
-    return np.asarray(gram / samples), np.asarray(mean / samples), samples
+        return coarsest(stored, (1 + ROUNDING) * self.error(judged))
 
 
 def _whole(segment: Any, sizes: Sequence[int]) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from inn_exporter import statistics
-from inn_exporter.calibrate import CalibratedSize, Calibration, graph_with_early_shortcuts, solve
+from inn_exporter.calibrate import Calibration, graph_with_early_shortcuts, solve
+from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import ContinuousNetwork
 from inn_exporter.folding import fold
 from inn_exporter.forward import live_values, run, run_node

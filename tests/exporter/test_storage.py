@@ -9,7 +9,8 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 from inn_exporter.assemble import Draft, assemble
-from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.calibrate import Calibration
+from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import laid_out
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx

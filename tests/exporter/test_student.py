@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from inn_exporter import forward
 from inn_exporter.backend import tensor
-from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.calibrate import Calibration
+from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import ContinuousNetwork, laid_out
 from inn_exporter.folding import fold
 from inn_exporter.importers import import_onnx

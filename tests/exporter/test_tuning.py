@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from inn_exporter import export, forward, from_cell
 from inn_exporter.backend import mindspore, tensor
-from inn_exporter.calibrate import CalibratedSize, Calibration
+from inn_exporter.calibrate import Calibration
+from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.cli import export_command
 from inn_exporter.continuous import ContinuousNetwork, laid_out
 from inn_exporter.data import Samples

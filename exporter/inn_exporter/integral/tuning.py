@@ -24,7 +24,7 @@ from inn_runtime.resample import Discretisation
 
 from .. import forward
 from ..backend import mindspore, tensor
-from ..calibrate import CalibratedSize
+from ..calibrated_size import CalibratedSize
 from ..continuous import ContinuousNetwork, round_constants
 from ..data import Samples, check_labels
 from ..graph import Graph

@@ -1,0 +1,114 @@
+"""Layers of a span, fitted together, bring unseen images nearer to the original than layers fitted alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inn_exporter import forward
+from inn_exporter.calibrate import Calibration
+from inn_exporter.calibrated_size import CalibratedSize
+from inn_exporter.continuous import laid_out
+from inn_exporter.folding import fold
+from inn_exporter.graph import Graph
+from inn_exporter.importers import import_onnx
+from inn_exporter.operators import operator
+from inn_exporter.spans import fit_span, spans
+from inn_exporter.structure import analyse
+from networks import Network, images
+
+MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
+
+
+def linear_layers(graph: Graph) -> int:
+    return sum(operator(node).linear for node in graph.nodes)
+
+
+def test_spans_follow_each_other_and_hold_whole_blocks() -> None:
+    graph = fold(import_onnx(MODEL))
+    found = spans(graph)
+    assert [linear_layers(span) for span in found.values()] == [7, 5, 5, 4]
+    nodes = [node for span in found.values() for node in span.nodes]
+    assert nodes == graph.nodes[: len(nodes)]
+    assert [span.inputs for span in found.values()] == [graph.inputs, *([end] for end in list(found)[:-1])]
+    for end, span in found.items():
+        assert span.outputs == [end]
+        assert span.nodes[-1].op == "Relu"  # behind a residual sum, not before its activation
+
+
+def test_a_span_ends_where_all_that_follows_depends_on_one_tensor() -> None:
+    """The sum over everything is the first such place, though there are layers enough before it."""
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 6, 6), 3, 8))
+    y = x
+    for _ in range(14):
+        y = n.relu(n.conv(y, 8, 8))
+    total = n.node("Add", x, y)
+    n.output(n.node("Flatten", n.node("GlobalAveragePool", n.conv(total, 8, 5))))
+    graph = fold(import_onnx(n.model()))
+    first, *_ = spans(graph).values()
+    assert linear_layers(first) == 15
+
+
+def test_without_positions_there_is_no_span() -> None:
+    n = Network()
+    x = n.relu(n.dense(n.input(12), 12, 20))
+    n.output(n.dense(n.relu(n.dense(x, 20, 20)), 20, 5))
+    assert not spans(fold(import_onnx(n.model())))
+
+
+@pytest.mark.parametrize("storage", ["float16", "float32"])
+def test_unseen_images_come_nearer_to_the_original(storage: str, train: np.ndarray) -> None:
+    seen, other = {"x": train[:96]}, {"x": train[96:]}
+    graph = fold(import_onnx(MODEL))
+    network = laid_out(graph, analyse(graph), seen, storage=storage)
+    graph = network.graph
+    before = {name: values.copy() for name, values in graph.constants.items()}
+    target = forward.run(graph, other)[graph.outputs[0]]
+    errors = []
+    for steps in (0, 15):
+        size = CalibratedSize(network.channels.widths(0.3), refit=True)
+        Calibration(network, storage, steps=steps).run([size], seen)
+        errors.append(np.square(forward.run(graph, other, size.constants)[graph.outputs[0]] - target).mean())
+        for name, values in before.items():  # the control grids stay
+            assert np.array_equal(graph.constants[name], values)
+        fitted = size.constants
+        size.sample(network)  # from what is stored
+        for name, values in fitted.items():
+            assert np.array_equal(size.constants[name], values), name
+    assert errors[1] < 0.9 * errors[0]
+
+
+def calibrated(refit: bool) -> tuple[Calibration, CalibratedSize, dict[str, np.ndarray]]:
+    n = Network()
+    x = n.input(3, 6, 6)
+    for before, after in ((3, 10), (10, 10), (10, 10)):
+        x = n.relu(n.conv(x, before, after))
+    n.output(n.conv(x, 10, 4), 4)
+    inputs = {"x": images(40, 3, 6, 6)}
+    graph = fold(import_onnx(n.model()))
+    network = laid_out(graph, analyse(graph), inputs)
+    size = CalibratedSize(network.channels.widths(0.5), refit=refit)
+    solver = Calibration(network, steps=0)
+    solver.run([size], inputs)
+    return solver, size, inputs
+
+
+def test_sizes_without_kernels_of_their_own_stay_as_they_are() -> None:
+    solver, size, inputs = calibrated(refit=False)
+    before = dict(size.constants)
+    (span,) = spans(solver.graph).values()
+    target = forward.run(span, inputs)[span.outputs[0]]
+    fit_span(solver.network, span, size, inputs, target, 5, 0.1)
+    assert all(size.constants[name] is values for name, values in before.items())
+
+
+def test_a_fit_that_rounding_spoils_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver, size, inputs = calibrated(refit=True)
+    before = dict(size.constants)
+    (span,) = spans(solver.graph).values()
+    target = forward.run(span, inputs)[span.outputs[0]]
+    monkeypatch.setattr("inn_exporter.learned.NOISES", (1e9,))
+    fit_span(solver.network, span, size, inputs, target, 1, 0.0)
+    assert all(size.constants[name] is values for name, values in before.items())
