@@ -22,6 +22,7 @@ from inn_exporter.assemble import assemble
 from inn_exporter.calibrate import Calibration
 from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import laid_out
+from inn_exporter.defaults import SPAN_STEPS
 from inn_exporter.folding import fold
 from inn_exporter.graph import Graph, Node
 from inn_exporter.importers import import_onnx
@@ -91,7 +92,7 @@ def by_cholesky(graph: Graph, channels: Channels, images: Mapping[str, np.ndarra
 
 @dataclass(frozen=True)
 class Setting:
-    """One row; the defaults are the exporter's, with 256 images."""
+    """One row; the defaults are the exporter's, with 256 images, every layer fitted alone."""
 
     order: str = "nested"
     refit: bool = True
@@ -100,6 +101,7 @@ class Setting:
     ridge: float = 1e-3
     storage: str = "float16"
     data: str = "train"
+    steps: int = 0
 
 
 SETTINGS = {
@@ -111,6 +113,8 @@ SETTINGS = {
     "fast, uniform cubic nodes": Setting("smooth", refit=False),
     "fast, L1 order": Setting("l1", refit=False),
     "fast, pivoted Cholesky": Setting("cholesky", refit=False),
+    "refit, spans": Setting(steps=SPAN_STEPS),
+    **{f"refit, spans, {n} images": Setting(images=n, steps=SPAN_STEPS) for n in (16, 64, 1024)},
     "refit, uniform cubic nodes": Setting("smooth"),
     "refit, L1 order": Setting("l1"),
     "refit, pivoted Cholesky": Setting("cholesky"),
@@ -151,7 +155,7 @@ def measured(setting: Setting, test: np.ndarray, labels: np.ndarray, seed: int) 
     if setting.order == "cholesky":
         network = replace(network, axes=[axis_for("nested", size, "calibrated") for size in channels.sizes])
     sizes = {size: CalibratedSize(channels.widths(size), setting.refit and size <= 0.5) for size in SIZES}
-    solver = setting.solver(network, setting.storage, setting.ridge, seed)
+    solver = setting.solver(network, setting.storage, setting.ridge, seed, steps=setting.steps)
     solver.run(list(sizes.values()), inputs)
     lowered = Lowering(network.graph, channels.dims).run()
     draft = assemble(

@@ -27,43 +27,48 @@ from inn_exporter.schedule import divergences
 from inn_runtime.cli.table import format_table
 from results import Results
 
+FLOPS = {"optimise": "flops", "align": 1}
+PARAMS = {"optimise": "params"}
+MANY = {"images": 4096, "refit_up_to": 1.0}
 METHODS: dict[str, dict[str, Any]] = {
     "l1": {"quadrature": "none"},
     "l1+bn": {"quadrature": "rescaled"},
     "inn": {"quadrature": "trapezoid"},
     "calibrated": {"effort": "fast"},
-    "refit": {"effort": "refit"},
-    "refit, layers": {"span_steps": 0},
-    "refit, layers, flops": {"span_steps": 0, "optimise": "flops", "align": 1},
-    "refit, layers, params": {"span_steps": 0, "optimise": "params"},
-    "refit, all kernels": {"effort": "refit", "refit_up_to": 1.0},
-    "refit, aligned": {"effort": "refit", "align": 8},
-    "refit, flops": {"effort": "refit", "optimise": "flops", "align": 1},
-    "refit, flops, all kernels": {"effort": "refit", "optimise": "flops", "align": 1, "refit_up_to": 1.0},
-    "refit, flops, aligned": {"effort": "refit", "optimise": "flops", "align": 8},
-    "refit, latency": {"effort": "refit", "optimise": "latency", "align": 8},
-    "refit, params": {"effort": "refit", "optimise": "params"},
-    "refit, params, all kernels": {"effort": "refit", "optimise": "params", "refit_up_to": 1.0},
     **{
-        f"{name}, {cost}, 4096 images": {
-            "effort": effort,
-            "optimise": cost,
-            "align": 1,
-            "refit_up_to": 1.0,
-            "images": 4096,
-            **more,
-        }
-        for name, effort, cost, more in (
-            ("refit, layers", "refit", "flops", {"span_steps": 0}),
-            ("refit, layers", "refit", "params", {"span_steps": 0}),
-            ("refit", "refit", "flops", {}),
-            ("refit", "refit", "params", {}),
-            ("distilled", "distill", "flops", {}),
+        f"{name}, {schedule}".removesuffix(", "): {**effort, **widths}
+        for name, effort in (
+            ("refit, layers", {"span_steps": 0}),
+            ("refit", {}),
+            ("distilled", {"effort": "distill"}),
+        )
+        for schedule, widths in (
+            ("", {}),
+            ("flops", FLOPS),
+            ("params", PARAMS),
+            ("aligned", {"align": 8}),
+            ("flops, aligned", {"optimise": "flops", "align": 8}),
+            ("latency", {"optimise": "latency", "align": 8}),
+            ("flops, 4096 images", {**FLOPS, **MANY}),
+            ("params, 4096 images", {**PARAMS, **MANY}),
         )
     },
-    "distilled": {"effort": "distill"},
-    "distilled, flops": {"effort": "distill", "optimise": "flops", "align": 1},
 }
+"""Of `export`, by method; ``layers``: every layer fitted alone, in closed form."""
+DEFAULT = (
+    "l1",
+    "l1+bn",
+    "inn",
+    "calibrated",
+    "refit, layers",
+    "refit, layers, flops",
+    "refit, layers, params",
+    "refit",
+    "refit, flops",
+    "refit, params",
+    "distilled",
+    "distilled, flops",
+)
 BETWEEN = 40
 """Sizes between the calibrated ones that ``--between`` draws."""
 
@@ -101,7 +106,7 @@ def main() -> None:
     parser.add_argument("--case", choices=names, default="fashion")
     parser.add_argument("--photos", type=Path, help="folder of NNNN.jpg, 256 x 256, named after their class")
     parser.add_argument("--stamps", type=Path, help="which stamps show which ImageNet classes, as JSON")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=DEFAULT, metavar="METHOD")
     parser.add_argument("--sizes", nargs="+", type=float, help="instead of the case's own")
     parser.add_argument("--images", type=int, help="unlabelled images to calibrate with")
     parser.add_argument("--between", action="store_true", help="also measure sizes between calibrated ones")

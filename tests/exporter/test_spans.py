@@ -109,6 +109,7 @@ def test_a_fit_that_rounding_spoils_is_not_kept(monkeypatch: pytest.MonkeyPatch)
     before = dict(size.constants)
     (span,) = spans(solver.graph).values()
     target = forward.run(span, inputs)[span.outputs[0]]
-    monkeypatch.setattr("inn_exporter.learned.NOISES", (1e9,))
+    monkeypatch.setattr("inn_exporter.learned.NOISES", (1e9,))  # everything in two bits
+    monkeypatch.setattr("inn_exporter.storage._CLIPS", (3.0,))
     fit_span(solver.network, span, size, inputs, target, 1, 0.0)
     assert all(size.constants[name] is values for name, values in before.items())
