@@ -27,7 +27,7 @@ from .statistics import patch_moments, roots
 
 LAYERS = 6
 """Linear layers of a span, about."""
-VALUES = 2**23
+VALUES = 2**22
 """Of a span's end, at most: where it has many positions, it is fitted to fewer images, …"""
 FEWEST = 32
 """… but not to fewer than these."""
