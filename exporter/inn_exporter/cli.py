@@ -78,8 +78,9 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         "--effort",
         choices=("fast", "refit", "distill"),
         default="refit",
-        help="fast: quadratures only (seconds); refit: kernels too, see --refit-up-to (default); "
-        "distill: then train on all images toward the original's outputs, without labels (minutes)",
+        help="fast: quadratures only (seconds); refit: kernels too, see --refit-up-to and --span-steps "
+        "(minutes, default); distill: then train on all images toward the original's outputs, without labels "
+        "(longer)",
     )
     parser.add_argument(
         "--refit-up-to",

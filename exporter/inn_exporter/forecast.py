@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +15,7 @@ from .distill import shares
 from .graph import Graph
 from .lowering import Lowering
 from .schedule import JUDGED
+from .spans import images_seen, spans
 from .structure import Channels
 
 # Durations in forward passes of the full network, as a ResNet-20 on two busy cores had them (within a factor
@@ -68,7 +70,9 @@ def estimate(
     costs = {size: value_of(macs, widths) / full for size, widths in uniform.items()}
     least, slope = _SPAN_PASSES
     fits = sum(least + slope * cost for size, cost in costs.items() if size <= refit_up_to)
-    passes += span_steps * len(calibration) * fits
+    ends = [math.prod(graph.shapes[end][1:]) for end in (spans(graph) if span_steps else ())]
+    seen = np.mean([images_seen(values, len(calibration)) for values in ends]) if ends else 0
+    passes += span_steps * float(seen) * fits
     least, slope = _DISTILLATION_PASSES
     each = [least + slope * cost for cost in costs.values()]
     mean = streams * float(np.mean(each)) + (1 - streams) * float(np.dot(each, shares(list(uniform))))

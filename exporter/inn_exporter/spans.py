@@ -76,6 +76,11 @@ def _narrow_places(graph: Graph) -> Iterator[int]:
             yield index
 
 
+def images_seen(values: int, available: int) -> int:
+    """How many of the images a span is fitted to whose end has so many values of each."""
+    return min(available, max(FEWEST, VALUES // values))
+
+
 def fit_span(
     network: ContinuousNetwork,
     span: Graph,
@@ -96,8 +101,7 @@ def fit_span(
     """
     if not any(name in size.corrections for node in span.nodes for name in span.constant_inputs(node)):
         return
-    values = math.prod(target.shape[1:])
-    count = max(FEWEST, VALUES // values)
+    count = images_seen(math.prod(target.shape[1:]), len(target))
     inputs, target = {name: array[:count] for name, array in inputs.items()}, target[:count]
     fit = _Fit(span, size, inputs, target)
     before, left = fit.run(steps)

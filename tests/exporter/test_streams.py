@@ -30,7 +30,7 @@ def calibrated(
     network: ContinuousNetwork, images: np.ndarray, refit: bool
 ) -> tuple[Calibration, CalibratedSize]:
     size = CalibratedSize(network.channels.widths(0.3), refit=refit)
-    solver = Calibration(network)
+    solver = Calibration(network, steps=0)
     solver.run([size], {"x": images})
     return solver, size
 
