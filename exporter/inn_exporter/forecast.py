@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -70,8 +69,8 @@ def estimate(
     costs = {size: value_of(macs, widths) / full for size, widths in uniform.items()}
     least, slope = _SPAN_PASSES
     fits = sum(least + slope * cost for size, cost in costs.items() if size <= refit_up_to)
-    ends = [math.prod(graph.shapes[end][1:]) for end in (spans(graph) if span_steps else ())]
-    seen = np.mean([images_seen(values, len(calibration)) for values in ends]) if ends else 0
+    ends = [graph.shapes[end][1:] for end in (spans(graph) if span_steps else ())]
+    seen = np.mean([images_seen(shape, len(calibration)) for shape in ends]) if ends else 0
     passes += span_steps * float(seen) * fits
     least, slope = _DISTILLATION_PASSES
     each = [least + slope * cost for cost in costs.values()]

@@ -9,7 +9,7 @@ uncorrelated. (Spans as in BRECQ, Li et al., ICLR 2021, which rounds networks so
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +28,10 @@ from .statistics import patch_moments, roots
 LAYERS = 6
 """Linear layers of a span, about."""
 VALUES = 2**22
-"""Of a span's end, at most: where it has many positions, it is fitted to fewer images, …"""
-FEWEST = 32
+POSITIONS = 2**18
+"""Values, and positions of all images, of a span's end, at most: where images are large it is fitted to
+fewer, …"""
+FEWEST = 64
 """… but not to fewer than these."""
 BATCH_VALUES = 2**21
 """Of a span's end, in the images whose gradient is worked out at a time."""
@@ -76,9 +78,10 @@ def _narrow_places(graph: Graph) -> Iterator[int]:
             yield index
 
 
-def images_seen(values: int, available: int) -> int:
-    """How many of the images a span is fitted to whose end has so many values of each."""
-    return min(available, max(FEWEST, VALUES // values))
+def images_seen(shape: Sequence[int], available: int) -> int:
+    """How many of the images a span is fitted to whose end has this shape, of one image."""
+    fitting = min(VALUES // math.prod(shape), POSITIONS // math.prod(shape[1:]))
+    return min(available, max(FEWEST, fitting))
 
 
 def fit_span(
@@ -101,7 +104,7 @@ def fit_span(
     """
     if not any(name in size.corrections for node in span.nodes for name in span.constant_inputs(node)):
         return
-    count = images_seen(math.prod(target.shape[1:]), len(target))
+    count = images_seen(target.shape[1:], len(target))
     inputs, target = {name: array[:count] for name, array in inputs.items()}, target[:count]
     fit = _Fit(span, size, inputs, target)
     before, left = fit.run(steps)

@@ -14,7 +14,7 @@ from inn_exporter.folding import fold
 from inn_exporter.graph import Graph
 from inn_exporter.importers import import_onnx
 from inn_exporter.operators import operator
-from inn_exporter.spans import fit_span, spans
+from inn_exporter.spans import fit_span, images_seen, spans
 from inn_exporter.structure import analyse
 from networks import Network, images
 
@@ -56,6 +56,13 @@ def test_without_positions_there_is_no_span() -> None:
     x = n.relu(n.dense(n.input(12), 12, 20))
     n.output(n.dense(n.relu(n.dense(x, 20, 20)), 20, 5))
     assert not spans(fold(import_onnx(n.model())))
+
+
+def test_of_large_images_fewer_are_looked_at() -> None:
+    assert images_seen((16, 14, 14), 1024) == 1024
+    assert images_seen((64, 14, 14), 1024) == 334
+    assert images_seen((3, 80, 80), 512) == 64
+    assert images_seen((3, 80, 80), 20) == 20
 
 
 @pytest.mark.parametrize("storage", ["float16", "float32"])
