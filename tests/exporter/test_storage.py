@@ -140,7 +140,7 @@ def test_the_runtime_builds_the_network_that_was_calibrated(
     def stored_so(values: np.ndarray, grids: str, by: Any, budget: float, channel: int = 0) -> Stored:
         return store(values, storage, channel, by)
 
-    monkeypatch.setattr("inn_exporter.calibrate.store_coarsely", stored_so)
+    monkeypatch.setattr("inn_exporter.calibrated_size.store_coarsely", stored_so)
     draft, size, lowered = drafted()
     bits = None if storage == "int8" else int(storage[len("int") :])
     assert {stored.bits for stored in size.corrections.values()} == {bits}
