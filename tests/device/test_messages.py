@@ -228,6 +228,17 @@ def test_any_field_replaced_by_anything(device: Run, tmp_path: Path, data: st.Da
     check_same(device, tiny.write(tmp_path / "a.inn", document))
 
 
+def test_a_zero_byte_does_not_end_the_header(device: Run, tmp_path: Path) -> None:
+    path = tiny.write(tmp_path / "a.inn")
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    longer = (end - 8 + 8).to_bytes(8, "little") + content[8:end] + b"       \0" + content[end:]
+    path.write_bytes(longer)
+    assert check_same(device, path)
+    path.write_bytes(longer.replace(b"       \0", b" " * 8, 1))
+    assert not check_same(device, path)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 1 << 16), value=st.integers(0, 255))
 def test_any_byte_changed(device: Run, tmp_path: Path, position: int, value: int) -> None:

@@ -221,6 +221,8 @@ Json JsonText(const std::string &text) {
 
 Json ParseJson(const std::string &text) {
   Builder builder;
+  // The library takes a zero byte for the text's end.
+  if (text.find('\0') != std::string::npos) throw std::runtime_error("a zero byte in it");
   if (!nlohmann::json::sax_parse(text, &builder)) throw std::runtime_error(builder.error);
   return std::move(builder.result);
 }
