@@ -228,6 +228,13 @@ def test_any_field_replaced_by_anything(device: Run, tmp_path: Path, data: st.Da
     check_same(device, tiny.write(tmp_path / "a.inn", document))
 
 
+def test_short_texts_of_long_escapes_are_shortened_alike(device: Run, tmp_path: Path) -> None:
+    for length in (13, 20, 25, 38, 48, 49, 50, 60):
+        for text in ("\x1f" * length, "0" * (length // 2) + "\U000e0001" * (length - length // 2)):
+            document: Any = {**deepcopy(tiny.manifest()), "format_version": text}
+            assert check_same(device, tiny.write(tmp_path / "a.inn", document))
+
+
 def test_a_zero_byte_does_not_end_the_header(device: Run, tmp_path: Path) -> None:
     path = tiny.write(tmp_path / "a.inn")
     content = path.read_bytes()

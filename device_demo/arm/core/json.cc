@@ -140,8 +140,10 @@ std::u32string Shorten(const std::u32string &text, size_t most) {
 std::u32string ShortText(const std::u32string &text) {
   std::u32string quoted = Quoted(text.substr(0, kMaxText));
   if (quoted.size() <= kMaxText) return quoted;
-  const size_t head = (kMaxText - 3) / 2, tail = std::min(text.size(), kMaxText - 3 - head);
-  quoted = Quoted(text.substr(0, head) + text.substr(text.size() - tail));
+  const size_t head = (kMaxText - 3) / 2, tail = kMaxText - 3 - head;
+  // As Python's reprlib: a text shorter than its tail has a negative index, which counts from the end.
+  const size_t from_end = text.size() >= tail ? tail : std::min(text.size(), tail - text.size());
+  quoted = Quoted(text.substr(0, head) + text.substr(text.size() - from_end));
   return Shorten(quoted, kMaxText);
 }
 
