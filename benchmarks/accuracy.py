@@ -1,6 +1,6 @@
 """Accuracy at every size and effort, through MindSpore Lite, beside L1 pruning and the paper's INN.
 
-    python benchmarks/accuracy.py                                       # ResNet-20, all methods
+    python benchmarks/accuracy.py                                       # ResNet-20, the main methods
     python benchmarks/accuracy.py --case efficientnet --photos FOLDER --stamps MAP.json   # see cases.py
     python benchmarks/accuracy.py --case waifu2x --photos FOLDER
     python benchmarks/accuracy.py --case transformer --output benchmarks/results/architectures.json

@@ -30,7 +30,7 @@ from .graph import Graph, Node
 from .operators import operator
 from .refit import Observed, refit_step
 from .rounding import Sensitivity
-from .spans import fit_span, spans
+from .spans import fit_span, images_seen, spans
 from .statistics import CHUNK, Moments, channels_second, ridge_solution, sampled_patches
 from .storage import COARSE_BITS, calibration_storage, store
 
@@ -120,7 +120,8 @@ class Calibration:
         """Calibrate some sizes in one walk; yields the share of nodes done."""
         full = dict(images)
         activations = [dict(images) for _ in sizes]
-        beginnings = [dict(images) for _ in sizes]  # of the span that the walk is in
+        spans_here = self._spans if any(size.refit for size in sizes) and not fixed else {}
+        beginnings = [dict(images) if spans_here else {} for _ in sizes]  # of the span that the walk is in
 
         def step(node: Node) -> np.ndarray:
             return forward.run_node(node, full, self.graph.constants)
@@ -131,11 +132,11 @@ class Calibration:
                     resized[node.output] = forward.run_node(node, resized, size.constants)
                     continue
                 resized[node.output] = self._calibrate_node(size, node, full, resized)
-                if (span := self._spans.get(node.output)) and size.refit and not fixed:
-                    resized[node.output] = self._fit_span(size, span, beginning, full[node.output])
+                if size.refit and (span := spans_here.get(node.output)):
+                    self._fit_span(size, span, beginning, full, resized)
                 for index in () if self.rescale else self.channels.quadratures_of.get(node.output, ()):
                     self._fit_table(size, index, full, resized)
-            if node.output in self._spans:
+            if node.output in spans_here:
                 beginnings = [{node.output: resized[node.output]} for resized in activations]
             for resized in activations:  # drop what the full network's walk has dropped
                 for name in [name for name in resized if name not in full]:
@@ -200,13 +201,19 @@ class Calibration:
         return True
 
     def _fit_span(
-        self, size: CalibratedSize, span: Graph, inputs: Mapping[str, np.ndarray], full: np.ndarray
-    ) -> np.ndarray:
-        """Fit a span's layers together; what its end is then."""
+        self,
+        size: CalibratedSize,
+        span: Graph,
+        inputs: Mapping[str, np.ndarray],
+        full: Mapping[str, np.ndarray],
+        resized: dict[str, np.ndarray],
+    ) -> None:
+        """Fit a span's layers together; its end in the resized network follows."""
         (end,) = span.outputs
-        target = self.sampled(end, full, size.discretisation(self.axes))
-        fit_span(self.network, span, size, inputs, target, self.steps, SPAN_ROUNDING * self._rounding)
-        return forward.run(span, inputs, size.constants)[end]
+        count = images_seen(self.channels.shape(end, size.widths)[1:], len(full[end]))
+        target = self.sampled(end, full[end][:count], size.discretisation(self.axes))
+        if fit_span(self.network, span, size, inputs, target, self.steps, SPAN_ROUNDING * self._rounding):
+            resized[end] = forward.run(span, inputs, size.constants)[end]
 
     def _rescale(self, size: CalibratedSize, node: Node, target: np.ndarray, output: np.ndarray) -> None:
         """Bring the mean and deviation of a layer's output channels to the target's."""

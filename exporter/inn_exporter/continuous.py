@@ -43,8 +43,7 @@ class ContinuousNetwork:
     def kernel_values(self, widths: Sequence[int]) -> float:
         """How many values a linear layer's kernel has on average."""
         kernels = {node.inputs[1] for node in self.graph.nodes if operator(node).linear}
-        shapes = [[sum(s.length(widths) for s in d) for d in self.channels.dims[name]] for name in kernels]
-        return float(np.mean([math.prod(shape) for shape in shapes]))
+        return float(np.mean([math.prod(self.channels.shape(name, widths)) for name in kernels]))
 
 
 def laid_out(

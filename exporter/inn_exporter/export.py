@@ -105,7 +105,7 @@ def export(
         grids, and so the full size, stay as they are: the sizes learn from these images, labels included
     tuning : how; its defaults, with the export's seed. Only ``seen`` and ``mirror`` concern ``distill``
     checkpoint : file from which interrupted tuning goes on
-    storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data have 4 to 8 bits
+    storage : of the control grids, ``float16``, ``float32`` or ``int8``; calibration data have 2 to 8 bits
         beside all but float32
     optimise : which channel groups shrink most. ``uniform``: all alike. ``flops``, ``params``, ``latency``:
         those whose shrinking changes the outputs least for what it saves of these; a size then costs no

@@ -60,7 +60,7 @@ def estimate(
         forward.run(graph, few)
         times.append(time.perf_counter() - start)
     one_pass = float(np.median(times[1:])) / min(_TIMED_IMAGES, len(calibration))
-    passes = 1.0 * (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
+    passes: float = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
     passes += _TUNING_PASSES * tuned
     if optimise != "uniform":
         passes += len(channels.groups) * _SCHEDULE_PASSES * min(JUDGED, len(calibration))

@@ -23,7 +23,8 @@ from .continuous import ContinuousNetwork
 from .graph import Graph
 from .learned import coarsest, rounded
 from .operators import operator
-from .statistics import patch_moments, roots
+from .refit import RIDGE
+from .statistics import WHITENING_IMAGES, patch_moments, roots
 
 LAYERS = 6
 """Linear layers of a span, about."""
@@ -35,9 +36,6 @@ FEWEST = 64
 """… but not to fewer than these."""
 BATCH_VALUES = 2**21
 """Of a span's end, in the images whose gradient is worked out at a time."""
-RIDGE = 0.01
-"""Relative to the mean diagonal of a layer's second moments; features per sample are added to it."""
-WHITENING_IMAGES = 256
 
 
 def spans(graph: Graph) -> dict[str, Graph]:
@@ -92,20 +90,19 @@ def fit_span(
     target: np.ndarray,
     steps: int,
     rounding: float,
-) -> None:
-    """Improve a size in place, where refitted kernels are to be moved.
+) -> bool:
+    """Improve a size in place, where refitted kernels are to be moved; whether that was so.
 
     Parameters
     ----------
-    inputs : of the span, in the resized network
+    inputs : of the span, in the resized network, for the target's images and maybe more
     target : what its end should be, (images, …)
     steps : of L-BFGS
     rounding : what rounding may add to the squared error that is left, relative to it
     """
     if not any(name in size.corrections for node in span.nodes for name in span.constant_inputs(node)):
-        return
-    count = images_seen(target.shape[1:], len(target))
-    inputs, target = {name: array[:count] for name, array in inputs.items()}, target[:count]
+        return False
+    inputs = {name: array[: len(target)] for name, array in inputs.items()}
     fit = _Fit(span, size, inputs, target)
     before, left = fit.run(steps)
     exact = {**size.constants, **fit.constants()}
@@ -118,6 +115,7 @@ def fit_span(
     found, error = coarsest(stored, (1 + rounding) * left)
     if error < before:
         vars(size).update(vars(found))
+    return error < before
 
 
 def _relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
@@ -160,20 +158,19 @@ class _Fit:
 
     def run(self, steps: int) -> tuple[float, float]:
         """Fit; the relative squared errors before and after."""
-        before = 0.0
+        errors: list[float] = []
 
         def error(x: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal before
             self._set(x)
             found, slopes = self._error()
-            before = before or found
+            errors.append(found)
             return found, slopes
 
         start = np.zeros(sum(values.size for values in self._start.values()))
         options = {"maxiter": steps, "maxfun": 2 * steps}
         found = scipy.optimize.minimize(error, start, jac=True, method="L-BFGS-B", options=options)
         self._set(found.x)
-        return before, float(found.fun)
+        return errors[0], float(found.fun)
 
     def constants(self) -> dict[str, np.ndarray]:
         """As fitted."""

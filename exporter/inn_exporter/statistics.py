@@ -25,6 +25,9 @@ PATCHES = 64
 PATCH_VALUES = 2**28
 """… and fewer positions where there are many images: no more values than this in all."""
 
+WHITENING_IMAGES = 256
+"""Images, at most, by which a layer's inputs are decorrelated."""
+
 LARGEST_WHITENED = 2048
 """Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
 

@@ -274,6 +274,10 @@ class Channels:
         """The width of every group where all shrink alike."""
         return [round_width(size, group.size, align) for group in self.groups]
 
+    def shape(self, name: str, widths: Sequence[int]) -> tuple[int, ...]:
+        """Of an activation, batch 1, or a constant at some widths."""
+        return tuple(sum(s.length(widths) for s in dimension) for dimension in self.dims[name])
+
     def along(self, name: str, group: int) -> list[int]:
         """The dimensions of a tensor that follow a group."""
         return [axis for axis, dim in enumerate(self.dims[name]) if any(s.group == group for s in dim)]

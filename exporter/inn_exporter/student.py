@@ -24,7 +24,7 @@ from .integral.losses import LABEL_WEIGHT, cross_entropy, divergence
 from .integral.sampling import along
 from .learned import coarsest, rounded
 from .operators import operator
-from .statistics import patch_moments, roots, table_moments
+from .statistics import WHITENING_IMAGES, patch_moments, roots, table_moments
 
 BATCH = 32
 BETA_1, BETA_2 = 0.9, 0.999
@@ -33,7 +33,6 @@ BIAS_SCALE = 0.1
 ROUNDING = 0.05
 """What rounding may add to the loss, relative to it."""
 WHITENING_RIDGE = 0.01
-WHITENING_IMAGES = 256
 
 
 def _loss(outputs: Sequence[Any], expected: Sequence[Any]) -> Any:
