@@ -23,7 +23,7 @@ def curves(rows: list[dict[str, Any]], metric: str, cost: str) -> dict[str, list
     full = next(row["value"] for row in rows if row["method"] == "full")
     found: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        if row["metric"] == metric and cost in row:
+        if row["metric"] == metric and cost in row and row["size"] < 1:
             found.setdefault(row["method"], [(1.0, full)]).append((row[cost], row["value"]))
     return {method: sorted(points) for method, points in found.items()}
 
@@ -63,7 +63,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Losses in points or dB with the paired standard error, by size."""
     reference = next(row for row in rows if row["method"] == "full")
     metric, scale = reference["metric"], 100 if reference["metric"] == "accuracy" else 1
-    sizes = sorted({row["size"] for row in rows if row["metric"] == metric and row["size"] < 1})
+    sizes = sorted({row["size"] for row in rows if row["metric"] == metric and row["method"] != "full"})
     lines = [
         ["method", *(f"{size:g}" for size in sizes), "bundle / fp32 ONNX", "export"],
         ["---"] * (len(sizes) + 3),

@@ -21,7 +21,7 @@ from .backend import mindspore, ops, tensor
 from .calibrated_size import CalibratedSize
 from .continuous import ContinuousNetwork
 from .graph import Graph
-from .learned import coarsest, rounded
+from .learned import Rounding
 from .operators import operator
 from .refit import RIDGE
 from .statistics import WHITENING_IMAGES, patch_moments, roots
@@ -42,16 +42,22 @@ def spans(graph: Graph) -> dict[str, Graph]:
     """The spans of a network, in order: the tensor at the end of each → its part of the graph.
 
     A span begins where the one before ends, and ends at a tensor with positions, on which alone all that
-    follows depends.
+    follows depends: of those near its length the one with fewest values, which is fitted to most images.
     """
-    ends = list(_narrow_places(graph))
+    places = list(_narrow_places(graph))
     counts = np.cumsum([operator(node).linear for node in graph.nodes])
-    total = counts[ends[-1]] if ends else 0
-    wanted = max(1, round(total / LAYERS))
+    total = counts[places[-1]] if places else 0
+    number = max(1, round(total / LAYERS))
     result: dict[str, Graph] = {}
     first, inputs = 0, list(graph.inputs)
-    for end in ends:
-        if counts[end] * wanted >= total * (len(result) + 1):
+    for length in np.arange(1, number + 1) * total / number:
+        near = [
+            (math.prod(graph.shapes[graph.nodes[place].output][1:]), abs(counts[place] - length), place)
+            for place in places
+            if abs(counts[place] - length) < total / number / 2
+        ]
+        if near:
+            _, _, end = min(near)
             nodes = graph.nodes[first : end + 1]
             result[nodes[-1].output] = replace(graph, nodes=nodes, inputs=inputs, outputs=[nodes[-1].output])
             first, inputs = end + 1, [nodes[-1].output]
@@ -108,11 +114,10 @@ def fit_span(
     exact = {**size.constants, **fit.constants()}
     few = {name: array[:WHITENING_IMAGES] for name, array in inputs.items()}
 
-    def stored(noise: float) -> tuple[CalibratedSize, float]:
-        found = rounded(network, span, size, few, exact, noise)
-        return found, _relative_error(forward.run(span, inputs, found.constants)[span.outputs[0]], target)
+    def loss(found: CalibratedSize) -> float:
+        return _relative_error(forward.run(span, inputs, found.constants)[span.outputs[0]], target)
 
-    found, error = coarsest(stored, (1 + rounding) * left)
+    found, error = Rounding(network, span, size, few, exact).coarsest(loss, (1 + rounding) * left)
     if error < before:
         vars(size).update(vars(found))
     return error < before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ STORAGES = ("float32", "float16", "int8")
 """Of control grids; calibration data may also be int2 to int6."""
 COARSE_BITS = (2, 3, 4, 5, 6, 8)
 """Of integers of calibration data."""
+MOST_PER_BIT = 5.0
+"""By what one bit more divides rounding's squared error, at most; four, about."""
 _CLIPS = tuple(sign * end for end in np.linspace(1.0, 0.25, 16, dtype=np.float32) for sign in (1, -1))
 """Where the range of packed integers may end, relative to a channel's largest value, and at which end there
 is one integer more."""
@@ -132,8 +135,12 @@ def store_coarsely(
     a squared error of ``budget`` at most."""
     if storage == "float32":
         return store(values, storage)
+    enough = 0.0  # bits, less than these are not
     for bits in COARSE_BITS[:-1]:
-        stored = store(values, f"int{bits}", channel, sensitivity)
-        if sensitivity.error(stored.read() - values) <= budget:
-            return stored
+        if bits >= enough:
+            stored = store(values, f"int{bits}", channel, sensitivity)
+            error = sensitivity.error(stored.read() - values)
+            if error <= budget:
+                return stored
+            enough = bits + math.log(error / budget, MOST_PER_BIT) if budget > 0 else math.inf
     return store(values, "int8", channel, sensitivity)

@@ -22,7 +22,7 @@ from .continuous import ContinuousNetwork
 from .graph import Graph, Node
 from .integral.losses import LABEL_WEIGHT, cross_entropy, divergence
 from .integral.sampling import along
-from .learned import coarsest, rounded
+from .learned import Rounding
 from .operators import operator
 from .statistics import WHITENING_IMAGES, patch_moments, roots, table_moments
 
@@ -196,12 +196,12 @@ class Student:
         exact = {name: self.constant(name).asnumpy() for name in names}
         tables = {index: learned.parameter.asnumpy() for index, learned in self._tables.items()}
 
-        def stored(noise: float) -> tuple[CalibratedSize, float]:
-            size = rounded(self._network, self._graph, self._size, self._images, exact, noise, tables)
+        def loss(size: CalibratedSize) -> float:
             size.sample(self._network)
-            return size, error_of(self._graph, judged, size.constants)
+            return error_of(self._graph, judged, size.constants)
 
-        return coarsest(stored, (1 + ROUNDING) * self.error(judged))
+        rounding = Rounding(self._network, self._graph, self._size, self._images, exact, tables)
+        return rounding.coarsest(loss, (1 + ROUNDING) * self.error(judged))
 
 
 def _whole(segment: Any, sizes: Sequence[int]) -> Any:

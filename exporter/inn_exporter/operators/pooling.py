@@ -61,7 +61,7 @@ class MaxPool(Pool):
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         x = self._padded(node, inputs[0], float(np.finfo(np.float32).min))
-        return ops().max_pool2d(x, node.attributes["kernel_shape"], node.attributes["strides"])
+        return ops().MaxPool(node.attributes["kernel_shape"], node.attributes["strides"], "valid")(x)
 
 
 @register
