@@ -61,6 +61,7 @@ class MaxPool(Pool):
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         x = self._padded(node, inputs[0], float(np.finfo(np.float32).min))
+        # The gradient of `max_pool2d` takes a hundred times as long.
         return ops().MaxPool(node.attributes["kernel_shape"], node.attributes["strides"], "valid")(x)
 
 
