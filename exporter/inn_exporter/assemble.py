@@ -150,9 +150,7 @@ def _size(
     for index, weight in enumerate(lowered.weights):
         if weight.name in calibrated.changed:
             add("override", overrides, index, calibrated.changed[weight.name])
-        elif weight.name in calibrated.corrections:
-            add("correction", corrections, index, calibrated.corrections[weight.name])
-        else:
+        elif weight.name not in calibrated.corrections:
             for quadrature in _quadratures(weight.dims):
                 consumers.setdefault(quadrature, []).append(index)
     for quadrature, indices in sorted(consumers.items()):
@@ -170,6 +168,10 @@ def _size(
         else:
             key = tables[str(quadrature)] = f"table/{quadrature}@{size:g}"
             table.add_to(draft.tensors, key)
+    for index, weight in enumerate(lowered.weights):
+        correction = calibrated.corrections.get(weight.name)
+        if correction is not None and (correction.values.any() or tables):  # it also says: without tables
+            add("correction", corrections, index, correction)
     grids = {str(group): f"grid/{group}@{size:g}" for group in calibrated.grids}
     for group, grid in calibrated.grids.items():
         draft.tensors[grids[str(group)]] = np.stack([grid.nodes, grid.weights]).astype(np.float32)

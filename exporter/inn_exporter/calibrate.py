@@ -28,7 +28,7 @@ from .continuous import ContinuousNetwork
 from .defaults import SPAN_STEPS
 from .graph import Graph, Node
 from .operators import operator
-from .refit import Observed, refit_step
+from .refit import Observed, held_out_gain, refit_step
 from .rounding import Sensitivity
 from .spans import fit_span, images_seen, spans
 from .statistics import CHUNK, Moments, channels_second, ridge_solution, sampled_patches
@@ -180,7 +180,11 @@ class Calibration:
         resized: Mapping[str, np.ndarray],
         output: np.ndarray,
     ) -> bool:
-        """Move a layer's kernel and bias; whether anything was to be learned."""
+        """Move a layer's kernel and bias; whether anything was to be learned.
+
+        Where nothing limits the outputs, kernels that do not carry over from half of the images to the others
+        are left as the rules alone sample them.
+        """
         x, weight, bias = node.inputs
         seen = Observed.joined(
             [
@@ -188,16 +192,22 @@ class Calibration:
                 for part, at, patches in sampled_patches(self.graph, node, resized[x], self.seed)
             ]
         )
-        step = refit_step(seen, self._limits(node))
+        limits = self._limits(node)
+        step = refit_step(seen, limits)
         if step is None:
             return False
         kernel = size.constants[weight]
-        exact = kernel + step.kernel.reshape(kernel.shape)
+        exact, shift = kernel + step.kernel.reshape(kernel.shape), step.bias
+        if not np.isfinite(limits).any():
+            base = size.base(self.network, weight)
+            wrong = seen.target - seen.output - seen.through(base - kernel)
+            if held_out_gain(seen.patches, wrong) <= 0:
+                exact, shift = base, wrong.mean(1)
         budget = self._rounding * step.error
         size.correct(self.network, weight, exact, self.storage, step.sensitivity, budget)
         rounding = (size.constants[weight] - exact).reshape(len(step.mean), -1, step.mean.shape[1])
         moved = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
-        self._set_bias(size, node, size.constants[bias] + step.bias - moved.astype(np.float32))
+        self._set_bias(size, node, size.constants[bias] + shift - moved.astype(np.float32))
         return True
 
     def _fit_span(

@@ -23,6 +23,7 @@ import numpy as np
 import scipy.linalg
 
 from .rounding import Sensitivity
+from .statistics import ridge_solution
 
 RIDGE = 0.01
 """Relative to the mean diagonal, with samples without end: features per sample are added to it."""
@@ -51,6 +52,11 @@ class Observed:
         """Samples of several chunks of images."""
         names = ("patches", "output", "target", "other")
         return Observed(*(np.concatenate([getattr(part, name) for part in parts], -1) for name in names))
+
+    def through(self, kernel: np.ndarray) -> np.ndarray:
+        """A kernel, (channels, …), times the patches: (channels, samples)."""
+        rows = kernel.reshape(len(self.patches), -1, self.patches.shape[1])
+        return np.matmul(rows, self.patches).reshape(self.output.shape)
 
 
 class Refit(NamedTuple):
@@ -118,6 +124,32 @@ def refit_step(
         mean,
         Sensitivity(gram, samples),
     )
+
+
+def held_out_gain(patches: np.ndarray, wrong: np.ndarray) -> float:
+    """How much nearer to nothing the ridge solution of one half of samples brings what is wrong in the other.
+
+    Parameters
+    ----------
+    patches : (blocks, features, samples)
+    wrong : (channels, samples)
+
+    Returns
+    -------
+    Mean squared error, summed over channels, that is taken away; both ways, on average.
+    """
+    blocks, features, samples = patches.shape
+    x = patches - patches.mean(2, keepdims=True)
+    y = (wrong - wrong.mean(1, keepdims=True)).reshape(blocks, -1, samples)
+    halves = [(x[:, :, half], y[:, :, half]) for half in (slice(samples // 2), slice(samples // 2, None))]
+    moments = [(_product(x, x), _product(y, x)) for x, y in halves]
+    ridge, gain = RIDGE + features / (samples // 2), 0.0
+    for half, other in (moments, moments[::-1]):
+        for gram, cross, other_gram, other_cross in zip(*half, *other):
+            solution = ridge_solution(gram, cross, ridge)
+            if solution is not None:
+                gain += float(np.sum(solution * (2 * other_cross - solution @ other_gram))) / 2
+    return gain
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

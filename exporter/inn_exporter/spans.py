@@ -27,7 +27,7 @@ from .refit import RIDGE
 from .statistics import WHITENING_IMAGES, patch_moments, roots
 
 LAYERS = 6
-"""Linear layers of a span, about."""
+"""Linear layers of a span, at least, on average."""
 VALUES = 2**22
 POSITIONS = 2**18
 """Values, and positions of all images, of a span's end, at most: where images are large it is fitted to
@@ -42,19 +42,20 @@ def spans(graph: Graph) -> dict[str, Graph]:
     """The spans of a network, in order: the tensor at the end of each → its part of the graph.
 
     A span begins where the one before ends, and ends at a tensor with positions, on which alone all that
-    follows depends: of those near its length the one with fewest values, which is fitted to most images.
+    follows depends: of those within a quarter of a span from where spans of one length would end, at the one
+    with fewest values, which is fitted to most images.
     """
     places = list(_narrow_places(graph))
     counts = np.cumsum([operator(node).linear for node in graph.nodes])
     total = counts[places[-1]] if places else 0
-    number = max(1, round(total / LAYERS))
+    number = max(1, total // LAYERS)
     result: dict[str, Graph] = {}
     first, inputs = 0, list(graph.inputs)
     for length in np.arange(1, number + 1) * total / number:
         near = [
             (math.prod(graph.shapes[graph.nodes[place].output][1:]), abs(counts[place] - length), place)
             for place in places
-            if abs(counts[place] - length) < total / number / 2
+            if abs(counts[place] - length) <= total / number / 4
         ]
         if near:
             _, _, end = min(near)

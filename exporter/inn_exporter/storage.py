@@ -132,9 +132,11 @@ def store_coarsely(
     values: np.ndarray, storage: str, sensitivity: Sensitivity, budget: float, channel: int = 0
 ) -> Stored:
     """Calibration data beside grids stored as ``storage``: with the fewest bits, 2 to 8, whose rounding makes
-    a squared error of ``budget`` at most."""
+    a squared error of ``budget`` at most; all zeros, which need not be stored, if these make no more."""
     if storage == "float32":
         return store(values, storage)
+    if sensitivity.error(values) <= budget:
+        values = np.zeros_like(values)
     enough = 0.0  # bits, less than these are not
     for bits in COARSE_BITS[:-1]:
         if bits >= enough:

@@ -14,7 +14,7 @@ from inn_exporter.graph import Graph, Node
 from inn_exporter.importers import import_onnx
 from inn_exporter.nodes import axis_for
 from inn_exporter.operators import operator
-from inn_exporter.refit import Observed, refit_step
+from inn_exporter.refit import Observed, held_out_gain, refit_step
 from inn_exporter.statistics import PATCHES, SPREAD, Moments, sampled_patches, second_moments
 from inn_exporter.storage import store
 from inn_exporter.structure import analyse
@@ -167,6 +167,32 @@ def test_refit_learns_little_from_fewer_samples_than_features() -> None:
 
     assert learned(slice(30), None) < 0.25 * learned(slice(30), 0.01)
     assert learned(slice(30, None), None) == pytest.approx(learned(slice(30, None), 0.01), rel=0.15)
+
+
+def test_held_out_gain_tells_what_carries_over_from_what_does_not() -> None:
+    random = np.random.default_rng(0)
+    patches, kernel = random.standard_normal((2, 20, 400)), random.standard_normal((2, 3, 20))
+    mapped, noise = (kernel @ patches).reshape(6, -1), random.standard_normal((6, 400))
+    power = float(mapped.var(1).sum())
+    assert held_out_gain(patches, mapped + 7) == pytest.approx(power, rel=0.05)
+    assert 0.5 * power < held_out_gain(patches, mapped + noise) < 1.1 * power
+    assert -0.3 * noise.var(1).sum() < held_out_gain(patches, noise) < 0
+    assert held_out_gain(np.ones_like(patches), noise) == 0.0
+
+
+def test_a_kernel_that_does_not_carry_over_is_left_as_the_rules_sample_it() -> None:
+    network = _small(pooled=True)
+    (dense,) = (node.inputs[1] for node in network.graph.nodes if node.op == "Gemm")
+
+    def calibrated(count: int) -> CalibratedSize:
+        size = CalibratedSize([6, 9], refit=True)
+        Calibration(network, steps=0).run([size], {"x": images(count, 3, 20, 20)})
+        return size
+
+    few, many = calibrated(12), calibrated(100)
+    assert many.corrections[dense].values.any()
+    assert not few.corrections[dense].values.any()
+    np.testing.assert_array_equal(few.constants[dense], few.base(network, dense))
 
 
 @pytest.mark.parametrize("pooled", [True, False])

@@ -95,4 +95,9 @@ def test_calibration_data_have_as_few_bits_as_do() -> None:
         bits.append(stored.bits)
     assert bits == sorted(bits, key=lambda b: -(b or 8))
     assert {2, 5, None} < set(bits)
-    assert store_coarsely(values, "float32", sensitivity, 1.0).values.dtype == np.float32
+    everything = sensitivity.error(values)
+    assert store_coarsely(values, "float16", sensitivity, 0.99 * everything).values.any()
+    assert not store_coarsely(values, "float16", sensitivity, 1.01 * everything).values.any()
+    np.testing.assert_array_equal(
+        store_coarsely(values, "float32", sensitivity, 1e9).values, values.astype("f4")
+    )

@@ -28,7 +28,7 @@ def linear_layers(graph: Graph) -> int:
 def test_spans_follow_each_other_and_hold_whole_blocks() -> None:
     graph = fold(import_onnx(MODEL))
     found = spans(graph)
-    assert [linear_layers(span) for span in found.values()] == [5, 5, 7, 4]
+    assert [linear_layers(span) for span in found.values()] == [7, 7, 7]
     nodes = [node for span in found.values() for node in span.nodes]
     assert nodes == graph.nodes[: len(nodes)]
     assert [span.inputs for span in found.values()] == [graph.inputs, *([end] for end in list(found)[:-1])]
@@ -85,7 +85,7 @@ def test_unseen_images_come_nearer_to_the_original(storage: str, train: np.ndarr
         size.sample(network)  # from what is stored
         for name, values in fitted.items():
             assert np.array_equal(size.constants[name], values), name
-    assert errors[1] < 0.95 * errors[0]
+    assert errors[1] < 0.9 * errors[0]
 
 
 def calibrated(refit: bool) -> tuple[Calibration, CalibratedSize, dict[str, np.ndarray]]:

@@ -153,6 +153,17 @@ def test_the_runtime_builds_the_network_that_was_calibrated(
             np.testing.assert_array_equal(found[name], size.constants[name])
 
 
+def test_corrections_of_zero_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inn_exporter.calibrate.held_out_gain", lambda patches, wrong: 0.0)
+    draft, size, lowered = drafted()
+    (last,) = (name for name, correction in size.corrections.items() if not correction.values.any())
+    assert not any(key.startswith(f"correction/{last}") for key in draft.tensors)
+    layouts = {weight.name: weight.permutation for weight in lowered.weights}
+    found = resized_constants(draft.bundle("memory").resample(0.5), layouts)
+    for name in size.constants:
+        np.testing.assert_array_equal(found[name], size.constants[name])
+
+
 def test_the_schedule_is_written() -> None:
     assert drafted()[0].bundle("memory").manifest.schedule == "uniform"
     assert drafted("flops")[0].bundle("memory").manifest.schedule == "flops"
