@@ -99,13 +99,15 @@ def table_moments(x: np.ndarray, channels: Channels, key: QuadratureKey, widths:
 def roots(gram: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
     """G^½ and G^(-½) of second moments, (blocks, features, features).
 
-    ``ridge``, relative to their mean diagonal, is added. Of more than `LARGEST_WHITENED` features only the
-    powers are looked at.
+    ``ridge``, relative to their mean diagonal, is added. Of more than `LARGEST_WHITENED` features only
+    their mean power is looked at.
     """
     features = gram.shape[1]
+    powers = np.einsum("bff->b", gram)[:, None, None] / features
+    level = max(ridge * float(powers.mean()), 1e-12)
     if features > LARGEST_WHITENED:
-        gram = np.eye(features) * np.einsum("bff->b", gram)[:, None, None] / features
-    level = max(ridge * float(np.einsum("bff->b", gram).mean()) / features, 1e-12)
+        lengths = np.sqrt(powers + level)
+        return lengths * np.eye(features), np.eye(features) / lengths
     squares, vectors = np.linalg.eigh(gram + level * np.eye(features))
     lengths, across = np.sqrt(np.maximum(squares, level))[:, None], vectors.transpose(0, 2, 1)
     return vectors * lengths @ across, vectors / lengths @ across

@@ -15,7 +15,7 @@ from inn_exporter.importers import import_onnx
 from inn_exporter.nodes import axis_for
 from inn_exporter.operators import operator
 from inn_exporter.refit import Observed, held_out_gain, refit_step
-from inn_exporter.statistics import PATCHES, SPREAD, Moments, sampled_patches, second_moments
+from inn_exporter.statistics import PATCHES, SPREAD, Moments, roots, sampled_patches, second_moments
 from inn_exporter.storage import store
 from inn_exporter.structure import analyse
 from networks import Network, images
@@ -228,6 +228,19 @@ def test_patches_are_bounded_whatever_the_number_of_images(
     assert values() == len(x) * 5 * one
     monkeypatch.setattr(statistics, "PATCH_VALUES", 1)
     assert values() == len(x) * one
+
+
+def test_roots_take_inputs_to_coordinates_that_do_not_correlate(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 6, 50)) * np.array([1.0, 3.0]).reshape(2, 1, 1)
+    gram = x @ x.transpose(0, 2, 1) / 50
+    to, back = roots(gram, ridge=1e-9)
+    np.testing.assert_allclose(to @ to, gram, atol=1e-6)
+    np.testing.assert_allclose(back @ gram @ back, np.broadcast_to(np.eye(6), gram.shape), atol=1e-6)
+    monkeypatch.setattr(statistics, "LARGEST_WHITENED", 5)
+    to, back = roots(gram, ridge=1e-9)
+    np.testing.assert_allclose(to @ back, np.broadcast_to(np.eye(6), gram.shape), atol=1e-12)
+    for matrix, moments in zip(to, gram):
+        np.testing.assert_allclose(matrix, np.sqrt(np.trace(moments) / 6) * np.eye(6), rtol=1e-6)
 
 
 @pytest.fixture
