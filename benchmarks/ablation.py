@@ -22,7 +22,7 @@ from inn_exporter.assemble import assemble
 from inn_exporter.calibrate import Calibration
 from inn_exporter.calibrated_size import CalibratedSize
 from inn_exporter.continuous import laid_out
-from inn_exporter.defaults import SPAN_STEPS
+from inn_exporter.defaults import LARGEST_REFIT, SPAN_STEPS
 from inn_exporter.folding import fold
 from inn_exporter.graph import Graph, Node
 from inn_exporter.importers import import_onnx
@@ -154,7 +154,8 @@ def measured(setting: Setting, test: np.ndarray, labels: np.ndarray, seed: int) 
     network = laid_out(graph, channels, inputs, order, storage=setting.storage)
     if setting.order == "cholesky":
         network = replace(network, axes=[axis_for("nested", size, "calibrated") for size in channels.sizes])
-    sizes = {size: CalibratedSize(channels.widths(size), setting.refit and size <= 0.5) for size in SIZES}
+    refitted = LARGEST_REFIT if setting.refit else 0.0
+    sizes = {size: CalibratedSize(channels.widths(size), size <= refitted) for size in SIZES}
     solver = setting.solver(network, setting.storage, setting.ridge, seed, steps=setting.steps)
     solver.run(list(sizes.values()), inputs)
     lowered = Lowering(network.graph, channels.dims).run()
