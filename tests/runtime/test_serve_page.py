@@ -100,6 +100,20 @@ def test_a_file_that_is_no_picture_is_said_and_the_page_goes_on(page: Any, tmp_p
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_what_is_wrong_with_a_picture_stays_when_measuring_ends(page: Any, tmp_path: Path) -> None:
+    measure = page.get_by_role("button", name="Measure latency")
+    expect(measure).to_be_enabled()
+    page.route("**/api/latency*", lambda route: None)  # held until there is no route any more
+    measure.click()
+    expect(measure).to_be_disabled()
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    page.locator("#file").set_input_files(tmp_path / "broken.png")
+    expect(page.get_by_role("alert")).to_contain_text("not a picture that can be read")
+    page.unroute("**/api/latency*")
+    expect(measure).to_be_enabled()
+    expect(page.get_by_role("alert")).to_contain_text("not a picture that can be read")
+
+
 def test_the_best_size_for_a_time_is_found(page: Any) -> None:
     page.get_by_label("Best size within").fill("100000")
     page.get_by_role("button", name="Find").click()

@@ -274,7 +274,6 @@ async function measureAll() {
       latencies.set(size, await request(`api/latency?${new URLSearchParams({ size })}`, { method: "POST" }));
       drawCurves();
     }
-    report(null);
   } catch (error) {
     report(error);
   }
@@ -350,7 +349,10 @@ function listen() {
   $("photo-button").hidden = !matchMedia("(pointer: coarse)").matches;
   $("camera").hidden = !navigator.mediaDevices?.getUserMedia; // browsers offer it on localhost and over HTTPS alone
   $("camera").addEventListener("click", () => (stream ? stopCamera() : startCamera()));
-  $("measure").addEventListener("click", measureAll);
+  $("measure").addEventListener("click", () => {
+    report(null); // not when it is done: by then there may be something else to say
+    measureAll();
+  });
   $("budget").addEventListener("submit", findBest);
   addEventListener("resize", drawCurves);
 }
