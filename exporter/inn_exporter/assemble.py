@@ -170,7 +170,8 @@ def _size(
             table.add_to(draft.tensors, key)
     for index, weight in enumerate(lowered.weights):
         correction = calibrated.corrections.get(weight.name)
-        if correction is not None and (correction.values.any() or tables):  # it also says: without tables
+        # Beside tables, one of zeros says that they are not for this weight.
+        if correction is not None and (correction.values.any() or tables):
             add("correction", corrections, index, correction)
     grids = {str(group): f"grid/{group}@{size:g}" for group in calibrated.grids}
     for group, grid in calibrated.grids.items():

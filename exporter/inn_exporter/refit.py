@@ -91,8 +91,7 @@ def refit_step(
     rounds : of moving the targets, where there are limits
     """
     blocks, features, samples = seen.patches.shape
-    mean = seen.patches.mean(2, dtype=np.float64)
-    centred = seen.patches - mean[:, :, None].astype(np.float32)  # a large mean would hide a small variance
+    centred, mean = _centred(seen.patches)  # a large mean would hide a small variance
     gram = _product(centred, centred)
     if ridge is None:
         ridge = RIDGE + features / samples
@@ -107,9 +106,8 @@ def refit_step(
     total = seen.output + seen.other
     for number in range(rounds if np.isfinite(limits).any() else 1):
         error = _error(total, seen.target + seen.other, limits if number else (-np.inf, np.inf))
-        rows = error.reshape(blocks, -1, samples)
-        middle = rows.mean(2, dtype=np.float64)
-        cross = _product(rows - middle[:, :, None].astype(np.float32), centred)
+        rows, middle = _centred(error.reshape(blocks, -1, samples))
+        cross = _product(rows, centred)
         cross -= level[:, None, None] * kernel
         step = np.stack([scipy.linalg.cho_solve(f, c.T).T for f, c in zip(factors, cross)])
         kernel += step
@@ -139,8 +137,8 @@ def held_out_gain(patches: np.ndarray, wrong: np.ndarray) -> float:
     Mean squared error, summed over channels, that is taken away; both ways, on average.
     """
     blocks, features, samples = patches.shape
-    x = patches - patches.mean(2, keepdims=True)
-    y = (wrong - wrong.mean(1, keepdims=True)).reshape(blocks, -1, samples)
+    x, _ = _centred(patches)
+    y, _ = _centred(wrong.reshape(blocks, -1, samples))
     halves = [(x[:, :, half], y[:, :, half]) for half in (slice(samples // 2), slice(samples // 2, None))]
     moments = [(_product(x, x), _product(y, x)) for x, y in halves]
     ridge, gain = RIDGE + features / (samples // 2), 0.0
@@ -150,6 +148,12 @@ def held_out_gain(patches: np.ndarray, wrong: np.ndarray) -> float:
             if solution is not None:
                 gain += float(np.sum(solution * (2 * other_cross - solution @ other_gram))) / 2
     return gain
+
+
+def _centred(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(blocks, rows, samples) without their means, and the means, (blocks, rows), in float64."""
+    mean = values.mean(2, dtype=np.float64)
+    return values - mean[:, :, None].astype(np.float32), mean
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

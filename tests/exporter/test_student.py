@@ -50,10 +50,10 @@ def test_bits_are_as_few_as_keep_the_loss(monkeypatch: pytest.MonkeyPatch) -> No
     _, inputs, student, exact = taught(refit=True)
     judged = [inputs["x"], exact + 0.3 * exact.std(0) * images(*exact.shape)]  # so that there is a loss
     sizes, loss = [], student.error(judged)
-    for allowed in (1e-6, 0.001, 0.01, 100.0):
+    for allowed in (1e-6, 0.001, 0.05, 100.0):
         monkeypatch.setattr("inn_exporter.student.ROUNDING", allowed)
         found, error = student.rounded(judged)
         assert error <= (1 + allowed) * loss
         sizes.append(sum(c.nbytes for c in found.corrections.values() if c.values.any()))
-    assert sizes[0] > sizes[3]
+    assert sizes[0] > sizes[2] > sizes[3]
     assert sizes == sorted(sizes, reverse=True)
