@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=DEFAULT, metavar="METHOD")
     parser.add_argument("--sizes", nargs="+", type=float, help="instead of the case's own")
     parser.add_argument("--images", type=int, help="unlabelled images to calibrate with")
+    parser.add_argument("--distill-images", type=int, help="to learn from, with repetition")
     parser.add_argument("--between", action="store_true", help="also measure sizes between calibrated ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/accuracy.json"))
@@ -132,7 +133,8 @@ def main() -> None:
     if unknown := set(arguments.methods) - methods.keys():
         parser.error(f"argument --methods: {', '.join(unknown)}: expected some of {', '.join(methods)}")
     sizes = tuple(arguments.sizes or case.sizes)
-    options = {**case.options, **({"images": arguments.images} if arguments.images else {})}
+    given = {"images": arguments.images, "distill_images": arguments.distill_images}
+    options = {**case.options, **{name: value for name, value in given.items() if value is not None}}
 
     results = Results(case.name, arguments.seed)
     path = cases.OUT / f"accuracy-{case.name}-full.inn"

@@ -155,7 +155,7 @@ def _size(
                 consumers.setdefault(quadrature, []).append(index)
     for quadrature, indices in sorted(consumers.items()):
         table = calibrated.tables.get(quadrature)
-        if table is None or not table.values.any():  # the rule is right as it is
+        if table is None or not table.read().any():  # the rule is right as it is
             continue
         # Calibration took a finished weight for the product of grid and table: it may not move much.
         kind = calibration_storage(storage)
@@ -171,7 +171,7 @@ def _size(
     for index, weight in enumerate(lowered.weights):
         correction = calibrated.corrections.get(weight.name)
         # Beside tables, one of zeros says that they are not for this weight.
-        if correction is not None and (correction.values.any() or tables):
+        if correction is not None and (correction.read().any() or tables):
             add("correction", corrections, index, correction)
     grids = {str(group): f"grid/{group}@{size:g}" for group in calibrated.grids}
     for group, grid in calibrated.grids.items():

@@ -45,7 +45,7 @@ class Sensitivity:
 
         Parameters
         ----------
-        step : of the grid; broadcasts over values
+        step : of the grid; broadcasts over values; where it is 0 all values become 0
         round_to_grid : multiples of the step → integers
         """
         blocks, features, _ = self.gram.shape
@@ -57,6 +57,7 @@ class Sensitivity:
             return np.take_along_axis(rows, order[:, :, None], 1).astype(np.float32)
 
         wanted, steps = columns(values), columns(np.broadcast_to(step, values.shape))
+        divisors = np.where(steps == 0, np.float32(1), steps)
         integers, wrong = np.empty_like(wanted), np.zeros_like(wanted)
         for stop in range(features, 0, -BLOCK):
             start = max(0, stop - BLOCK)
@@ -64,7 +65,7 @@ class Sensitivity:
             for i in range(stop - 1, start - 1, -1):
                 near = factor[:, None, i + 1 : stop, i] @ wrong[:, i + 1 : stop]
                 aim = wanted[:, i] + (passed[:, i - start] + near[:, 0]) / factor[:, i, i, None]
-                integers[:, i] = round_to_grid(aim / steps[:, i])
+                integers[:, i] = round_to_grid(aim / divisors[:, i])
                 wrong[:, i] = wanted[:, i] - integers[:, i] * steps[:, i]
         result = np.empty_like(integers)
         np.put_along_axis(result, order[:, :, None], integers, 1)

@@ -1,4 +1,4 @@
-"""How values are stored: float32, float16, or integers with a float32 scale per channel."""
+"""How values are stored: float32, float16, or integers with a scale per channel."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from inn_runtime.packed import LEAST, packed_length
 from .rounding import Sensitivity
 
 STORAGES = ("float32", "float16", "int8")
-"""Of control grids; calibration data may also be int2 to int6."""
-COARSE_BITS = (2, 3, 4, 5, 6, 8)
+"""Of control grids; calibration data may also be int1 to int6."""
+COARSE_BITS = (1, 2, 3, 4, 5, 6, 8)
 """Of integers of calibration data."""
 MOST_PER_BIT = 5.0
 """By what one bit more divides rounding's squared error, at most; four, about."""
-_CLIPS = tuple(sign * end for end in np.linspace(1.0, 0.25, 16, dtype=np.float32) for sign in (1, -1))
-"""Where the range of packed integers may end, relative to a channel's largest value, and at which end there
-is one integer more."""
+_CLIPS = np.geomspace(1.0, 0.1, 24, dtype=np.float32)
+"""Where the range of packed integers may end, relative to a channel's largest value."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Stored:
     Attributes
     ----------
     values : int8 also where they have fewer bits: these are packed when added to a bundle
-    scale : float32, as many dimensions
+    scale : float16 or float32, as many dimensions
     bits : of each integer, where these are packed
     """
 
@@ -82,34 +81,40 @@ def store(
 def _quantise(
     values: np.ndarray, bits: int, channel: int, sensitivity: Sensitivity | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integers and their scale: int8 is symmetric about 0; packed ones, whose range is not, have the scale,
-    of either sign, with the least squared error."""
+    """Integers and their scale: those of 8 bits reach a channel's largest value; fewer bits are packed, odd,
+    and have the scale with the least squared error."""
+    most = 127 if bits == 8 else (1 << bits) - 1
     others = tuple(axis for axis in range(values.ndim) if axis != channel)
-    most = (1 << bits - 1) - 1
-    least = -most if bits == 8 else -most - 1
     largest = np.abs(values).max(others, keepdims=True, initial=0.0).astype(np.float32)
 
+    def total(terms: np.ndarray) -> np.ndarray:
+        return terms.sum(others, np.float64, keepdims=True)
+
     def nearest(steps: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint(steps), least, most)
+        return np.clip(np.rint(steps) if bits == 8 else 2 * np.floor(steps / 2) + 1, -most, most)
 
     def rounded(scale: np.ndarray) -> np.ndarray:
-        return nearest(values / scale)
+        return nearest(values / np.where(scale == 0, np.float32(1), scale))
 
-    scale = _nonzero(largest / most)
+    scale = largest / most
     if bits < 8:
-        smallest = np.full(scale.shape, np.inf)
+        smallest, best = np.full(scale.shape, np.inf), scale
         for clip in _CLIPS:
-            candidate = _nonzero(clip * largest / most)
-            error = np.square(rounded(candidate) * candidate - values).sum(others, np.float64, keepdims=True)
-            scale = np.where(error < smallest, candidate, scale)
+            error = total(np.square(rounded(clip * scale) * clip * scale - values))
+            best = np.where(error < smallest, clip * scale, best)
             smallest = np.minimum(error, smallest)
+        integers = rounded(best)
+        scale = (total(integers * values) / total(np.square(integers))).astype(np.float32)
+    scale = _compact(scale)
     integers = rounded(scale) if sensitivity is None else sensitivity.rounded(values, scale, nearest)
     return np.ascontiguousarray(integers, np.int8), scale
 
 
-def _nonzero(scale: np.ndarray) -> np.ndarray:
-    """1 where a channel is all zeros."""
-    return np.where(scale == 0, np.float32(1), scale)
+def _compact(scale: np.ndarray) -> np.ndarray:
+    """float16 where all of it is 0 or has all digits so."""
+    limits = np.finfo(np.float16)
+    fits = (scale == 0) | ((scale >= limits.smallest_normal) & (scale <= limits.max))
+    return scale.astype(np.float16) if fits.all() else scale
 
 
 def _c_order(values: np.ndarray) -> np.ndarray:
@@ -118,8 +123,8 @@ def _c_order(values: np.ndarray) -> np.ndarray:
 
 
 def pack(integers: np.ndarray, bits: int) -> np.ndarray:
-    """Integers in C order as bytes, (bytes,), value i at bits i · ``bits`` and following."""
-    codes = (integers.reshape(-1, 1) + (1 << bits - 1)).astype(np.uint8)
+    """Odd integers in C order as bytes, (bytes,), value i at bits i · ``bits`` and following."""
+    codes = ((integers.reshape(-1, 1).astype(np.int16) + ((1 << bits) - 1)) // 2).astype(np.uint8)
     return np.packbits(np.unpackbits(codes, axis=1, count=bits, bitorder="little"), bitorder="little")
 
 
@@ -131,7 +136,7 @@ def calibration_storage(storage: str) -> str:
 def store_coarsely(
     values: np.ndarray, storage: str, sensitivity: Sensitivity, budget: float, channel: int = 0
 ) -> Stored:
-    """Calibration data beside grids stored as ``storage``: with the fewest bits, 2 to 8, whose rounding makes
+    """Calibration data beside grids stored as ``storage``: with the fewest bits, 1 to 8, whose rounding makes
     a squared error of ``budget`` at most; all zeros, which need not be stored, if these make no more."""
     if storage == "float32":
         return store(values, storage)

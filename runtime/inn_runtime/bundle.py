@@ -385,9 +385,9 @@ def _check_shape(key: str, shape: tuple[int, ...], dtype: str, found: tuple[int,
     count = math.prod(shape)
     if dtype == "uint8":
         if len(found) != 1 or packed_bits(found[0], count) is None:
-            bits = " or ".join(map(str, BITS))
+            bits = f"{BITS[0]} to {BITS[-1]} bits"
             raise BundleError(
-                f"{source}: tensor {key!r}: expected shape {shape} packed in {bits} bits, found bytes {found}"
+                f"{source}: tensor {key!r}: expected shape {shape} packed in {bits}, found bytes {found}"
             )
     elif found != shape:
         raise BundleError(f"{source}: tensor {key!r}: expected shape {shape}, found {found}")

@@ -25,7 +25,7 @@ from .manifest import (
     evaluate,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # Limits that no real network comes near; they bound what a hostile file can make the loader allocate.
 MAX_WIDTH = 1 << 20

@@ -1,11 +1,11 @@
-"""Integers of a few bits, packed without gaps (docs/bundle-format.md)."""
+"""Odd integers of a few bits, packed without gaps (docs/bundle-format.md)."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-BITS = (2, 3, 4, 5, 6)
+BITS = (1, 2, 3, 4, 5, 6)
 LEAST = 8
 """Fewer values are not packed: the number of bytes would not tell how many bits each has."""
 
@@ -22,7 +22,7 @@ def packed_bits(length: int, count: int) -> int | None:
 
 
 def unpack(packed: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDArray[np.int8]:
-    """The first ``count`` of the integers in ``packed``, (bytes,), each of 2 to 7 bits."""
+    """The first ``count`` of the odd integers in ``packed``, (bytes,), each of 1 to 7 bits."""
     eights = -(-count // 8)  # eight values take as many bytes as one has bits
     if len(packed) < eights * bits:
         packed = np.concatenate([packed, np.zeros(eights * bits - len(packed), np.uint8)])
@@ -35,5 +35,6 @@ def unpack(packed: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDArray[
             code |= columns[:, byte + 1] << (8 - shift)
         codes[:, index] = code
     codes &= (1 << bits) - 1
-    codes -= 1 << (bits - 1)  # modulo 256: two's complement
+    codes <<= 1
+    codes -= (1 << bits) - 1  # modulo 256: two's complement
     return codes.reshape(-1)[:count].view(np.int8)

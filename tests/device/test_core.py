@@ -104,8 +104,9 @@ def stored(random: np.random.Generator, storage: str, shape: tuple[int, ...]) ->
     scale = random.uniform(0.01, 0.1, [n if random.integers(2) else 1 for n in shape])
     scales = {".scale": scale.astype(random.choice(["float16", "float32"]))}
     bits = int(storage) if storage != "int8" and count >= 8 else 8
-    values = random.integers(-(1 << bits - 1), 1 << bits - 1, shape).astype(np.int8)
-    return {"": values if bits == 8 else pack(values, bits), **scales}
+    if bits == 8:
+        return {"": random.integers(-128, 128, shape).astype(np.int8), **scales}
+    return {"": pack(2 * random.integers(0, 1 << bits, shape) - ((1 << bits) - 1), bits), **scales}
 
 
 @st.composite

@@ -56,7 +56,7 @@ def test_errors_are_a_fraction_of_the_nearest_values(storage: str, channel: int)
     nearest = sensitivity.error(store(values, storage, channel).read() - values)
     found = store(values, storage, channel, sensitivity)
     assert sensitivity.error(found.read() - values) < 0.3 * nearest
-    assert np.abs(found.values).max() <= (127 if storage == "int8" else 8)
+    assert np.abs(found.values).max() <= (127 if storage == "int8" else 15)
 
 
 def test_inputs_that_do_not_correlate_are_rounded_to_the_nearest() -> None:
@@ -86,18 +86,27 @@ def test_inputs_that_are_always_zero_do_no_harm() -> None:
         np.testing.assert_allclose(found, values, atol=0.02)
 
 
+def test_what_is_all_zeros_stays_so() -> None:
+    """Odd integers are none of them 0: their scale is, whichever way scales go."""
+    for channel, zeros in ((0, np.s_[2]), (1, np.s_[:, 5])):
+        values = RANDOM.normal(size=(20, 40))
+        values[zeros] = 0
+        found = store(values, "int2", channel, Sensitivity(correlated(1, 40))).read()
+        assert not found[zeros].any()
+        assert np.isfinite(found).all()
+
+
 def test_calibration_data_have_as_few_bits_as_do() -> None:
     values, sensitivity = RANDOM.normal(size=(20, 90)).reshape(20, 10, 3, 3), Sensitivity(correlated(1, 90))
-    bits = []
-    for budget in (0.0, 0.02, 0.1, 0.5, 30.0):
+    bits, everything = [], sensitivity.error(values)
+    for budget in (0.0, 0.02, 0.1, 0.5, 0.4 * everything):
         stored = store_coarsely(values, "float16", sensitivity, budget)
         assert budget == 0.0 or sensitivity.error(stored.read() - values) <= budget
         bits.append(stored.bits)
     assert bits == sorted(bits, key=lambda b: -(b or 8))
-    assert {2, 5, None} < set(bits)
-    everything = sensitivity.error(values)
-    assert store_coarsely(values, "float16", sensitivity, 0.99 * everything).values.any()
-    assert not store_coarsely(values, "float16", sensitivity, 1.01 * everything).values.any()
+    assert {1, 5, None} < set(bits)
+    assert store_coarsely(values, "float16", sensitivity, 0.99 * everything).read().any()
+    assert not store_coarsely(values, "float16", sensitivity, 1.01 * everything).read().any()
     np.testing.assert_array_equal(
         store_coarsely(values, "float32", sensitivity, 1e9).values, values.astype("f4")
     )

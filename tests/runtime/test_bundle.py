@@ -78,7 +78,7 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("format_version", 2, "format version 2; this runtime reads version 1"),
+        ("format_version", 1, "format version 1; this runtime reads version 2"),
         ("format_version", "1", "format_version: expected an integer"),
         ("name", 3, "manifest.name: expected a text, found 3"),
         ("groups.0.size", 0, r"groups\[0\].size: expected an integer from 1"),

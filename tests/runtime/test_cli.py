@@ -417,7 +417,7 @@ def test_bundles_that_cannot_be_opened(
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "short").write_bytes(content[: len(content) // 2])
     (tmp_path / "other").write_bytes(save({"x": np.zeros(3)}))
-    newer = tiny.write(tmp_path / "newer", {**tiny.manifest(), "format_version": 2})
+    newer = tiny.write(tmp_path / "newer", {**tiny.manifest(), "format_version": 3})
     for path, message in [
         (tmp_path / "none", "No such file or directory"),
         (tmp_path, "Is a directory"),
@@ -425,7 +425,7 @@ def test_bundles_that_cannot_be_opened(
         (tmp_path / "empty", "not an INN-Lite bundle"),
         (tmp_path / "short", "truncated"),
         (tmp_path / "other", "no 'innlite' key"),
-        (newer, "bundle format version 2; this runtime reads version 1"),
+        (newer, "bundle format version 3; this runtime reads version 2"),
         ("/dev/zero", "expected a file, found a device or pipe"),
     ]:
         line = fails(2, command, path, *more)

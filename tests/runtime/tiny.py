@@ -34,7 +34,7 @@ def manifest() -> dict[str, Any]:
     """The manifest, without its digests."""
     taps = [{"inner": 3}]
     return {
-        "format_version": 1,
+        "format_version": 2,
         "name": "tiny",
         "producer": {"innlite": "0.1.0"},
         "inputs": [{"name": "image", "tensor": 0, "shape": [1, 2, 5, 4], "preprocessing": None}],

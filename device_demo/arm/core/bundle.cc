@@ -21,7 +21,7 @@ constexpr Wide kManyElements = Wide{1} << 96;
 constexpr size_t kDigestLength = 32;
 
 // Packed integers have this many bits each; fewer values than the least are not packed.
-constexpr int kLeastBits = 2, kMostBits = 6;
+constexpr int kLeastBits = 1, kMostBits = 6;
 constexpr Wide kLeastPacked = 8;
 
 bool IsInteger(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUInt8; }
@@ -45,7 +45,7 @@ int PackedBits(Wide length, Wide count) {
 }
 
 void Unpack(const std::vector<uint8_t> &packed, int bits, std::vector<float> *values) {
-  const int mask = (1 << bits) - 1, offset = 1 << (bits - 1);
+  const int most = (1 << bits) - 1;  // of the odd integers, and of the codes
   int waiting = 0, count = 0;  // bits read and not yet used, and how many these are
   size_t next = 0;
   for (float &value : *values) {
@@ -53,7 +53,7 @@ void Unpack(const std::vector<uint8_t> &packed, int bits, std::vector<float> *va
       waiting |= packed[next++] << count;
       count += 8;
     }
-    value = static_cast<float>((waiting & mask) - offset);
+    value = static_cast<float>(2 * (waiting & most) - most);
     waiting >>= bits;
     count -= bits;
   }
@@ -173,7 +173,7 @@ void CheckShape(const std::string &key, const WideShape &shape, const StoredTens
   const WideShape found(stored.shape.begin(), stored.shape.end());
   if (stored.dtype == DType::kUInt8) {
     if (found.size() != 1 || PackedBits(found[0], Product(shape)) == 0) {
-      throw BundleError(where + "shape " + Tuple(shape) + " packed in 2 or 3 or 4 or 5 or 6 bits, found bytes " +
+      throw BundleError(where + "shape " + Tuple(shape) + " packed in 1 to 6 bits, found bytes " +
                         Tuple(found));
     }
   } else if (found != shape) {

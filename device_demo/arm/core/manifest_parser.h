@@ -9,7 +9,7 @@
 
 namespace inn {
 
-constexpr int64_t kFormatVersion = 1;
+constexpr int64_t kFormatVersion = 2;
 
 // `source` is the file's name, used in messages. Throws BundleError, which names the field that is missing,
 // of the wrong type or out of range.
