@@ -49,6 +49,7 @@ METHODS: dict[str, dict[str, Any]] = {
             ("aligned", {"align": 8}),
             ("flops, aligned", {"optimise": "flops", "align": 8}),
             ("latency", {"optimise": "latency", "align": 8}),
+            ("4096 images", MANY),
             ("flops, 4096 images", {**FLOPS, **MANY}),
             ("params, 4096 images", {**PARAMS, **MANY}),
             ("flops, int8", {**FLOPS, "storage": "int8"}),

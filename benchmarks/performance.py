@@ -46,13 +46,7 @@ SOURCES = {
 ANY_SIZE = Path("out/resnet18-any.inn")
 """Without calibrated data, so that every width can be had: for budgets."""
 
-SCHEDULES = (
-    "refit, layers",
-    "refit, layers, aligned",
-    "refit, layers, flops",
-    "refit, layers, flops, aligned",
-    "refit, layers, latency",
-)
+SCHEDULES = ("refit", "refit, aligned", "refit, flops", "refit, flops, aligned", "refit, latency")
 """Methods of ``accuracy.py``, which leaves their bundles in ``out``."""
 CALLS, WARM = 420, 20
 
