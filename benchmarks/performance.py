@@ -300,7 +300,7 @@ def budgets(arguments: argparse.Namespace, results: Results) -> None:
 
 # ---------------------------------------------------------------------- schedules
 def schedules(arguments: argparse.Namespace, results: Results) -> None:
-    """Every size against the full one, call by call in turn, so that a drift of the machine cancels; in rounds
+    """Every size against the full one, call by call in turn, so that drifts of the machine cancel; in rounds
     over all sizes, since what disturbs a whole second does not."""
     paths = {name: Path(f"out/accuracy-fashion-resnet20-{name.replace(', ', '-')}.inn") for name in SCHEDULES}
     bundles = {name: inn.open(path) for name, path in paths.items()}
