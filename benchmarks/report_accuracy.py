@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
+NOT_DRAWN = ("images", "aligned", "latency")
 METRICS = {"accuracy": ("accuracy, %", 100.0), "psnr": ("PSNR, dB", 1.0)}
 
 
@@ -29,7 +30,8 @@ def curves(rows: list[dict[str, Any]], metric: str, cost: str) -> dict[str, list
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """One network: a panel for each cost."""
+    """One network: a panel for each cost. Variants of other methods are left to the table."""
+    rows = [row for row in rows if not row["method"].endswith(NOT_DRAWN)]
     metric = next(row["metric"] for row in rows if row["method"] == "full")
     label, scale = METRICS[metric]
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
