@@ -302,28 +302,26 @@ def budgets(arguments: argparse.Namespace, results: Results) -> None:
 def schedules(arguments: argparse.Namespace, results: Results) -> None:
     """Every size against the full one, call by call in turn, so that drifts of the machine cancel; in rounds
     over all sizes, since what disturbs a whole second does not."""
-    paths = {name: Path(f"out/accuracy-fashion-resnet20-{name.replace(', ', '-')}.inn") for name in SCHEDULES}
-    bundles = {name: inn.open(path) for name, path in paths.items()}
-    ratios: dict[tuple[str, float], list[float]] = {}
+    pairs = {}
+    for schedule in SCHEDULES:
+        bundle = inn.open(Path(f"out/accuracy-fashion-resnet20-{schedule.replace(', ', '-')}.inn"))
+        full, sizes = bundle.resample(1.0), [s.size for s in bundle.manifest.sizes if s.size < 1.0]
+        pairs.update({(schedule, size): (bundle.resample(size), full) for size in sizes})
+    image = noise(0, bundle.manifest.inputs[0].shape)
+    ratios: dict[tuple[str, float], list[float]] = {key: [] for key in pairs}
     for _ in range(arguments.rounds):
-        for schedule, bundle in bundles.items():
-            image, full = noise(0, bundle.manifest.inputs[0].shape), bundle.resample(1.0)
-            for size in (s.size for s in bundle.manifest.sizes if s.size < 1.0):
-                with full.session(threads=1) as whole, bundle.resample(size).session(threads=1) as session:
-                    times = np.array([_in_turn((session, whole), image) for _ in range(CALLS)])
-                ratio = float(np.median(times[WARM:, 0] / times[WARM:, 1]))
-                ratios.setdefault((schedule, size), []).append(ratio)
-    cells: dict[str, list[str]] = {}
-    for (schedule, size), found in ratios.items():
-        bundle, ratio = bundles[schedule], float(np.median(found))
-        macs = bundle.resample(size).macs / bundle.resample(1.0).macs
+        for key, (model, full) in pairs.items():
+            with full.session(threads=1) as whole, model.session(threads=1) as session:
+                times = np.array([_in_turn((session, whole), image) for _ in range(CALLS)])
+            ratios[key].append(float(np.median(times[WARM:, 0] / times[WARM:, 1])))
+    table: dict[str, list[str]] = {schedule: [schedule] for schedule in SCHEDULES}
+    for (schedule, size), (model, full) in pairs.items():
+        ratio, macs = float(np.median(ratios[schedule, size])), model.macs / full.macs
         results.add(
-            schedule, size, "latency_over_full", ratio, len(found), model="fashion-resnet20", macs=macs
+            schedule, size, "latency_over_full", ratio, arguments.rounds, model="fashion-resnet20", macs=macs
         )
-        cells.setdefault(schedule, []).append(f"{100 * ratio:.1f} ({100 * macs:.1f})")
-    sizes = [f"{size:g}" for schedule, size in ratios if schedule == SCHEDULES[0]]
-    table = [[schedule, *row] for schedule, row in cells.items()]
-    print(format_table(["latency (FLOPs), % of full", *sizes], table))
+        table[schedule].append(f"{100 * ratio:.1f} ({100 * macs:.1f})")
+    print(format_table(["latency (FLOPs), % of full", *(f"{size:g}" for size in sizes)], [*table.values()]))
 
 
 def _in_turn(sessions: Sequence[inn.Session], image: np.ndarray) -> list[float]:

@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 NOT_DRAWN = ("images", "aligned", "latency")
+"""Ends of the names of methods that the figures leave to the tables."""
 METRICS = {"accuracy": ("accuracy, %", 100.0), "psnr": ("PSNR, dB", 1.0)}
 
 
@@ -30,7 +31,7 @@ def curves(rows: list[dict[str, Any]], metric: str, cost: str) -> dict[str, list
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """One network: a panel for each cost. Variants of other methods are left to the table."""
+    """One network: a panel for each cost."""
     rows = [row for row in rows if not row["method"].endswith(NOT_DRAWN)]
     metric = next(row["metric"] for row in rows if row["method"] == "full")
     label, scale = METRICS[metric]

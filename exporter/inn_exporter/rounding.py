@@ -19,6 +19,11 @@ BLOCK = 64
 """Features whose errors are passed on together to the others."""
 
 
+def nonzero(step: np.ndarray) -> np.ndarray:
+    """Steps to divide by: 1 instead of 0."""
+    return np.where(step == 0, np.float32(1), step)
+
+
 class Sensitivity:
     """How much errors of a matrix's values matter.
 
@@ -57,7 +62,7 @@ class Sensitivity:
             return np.take_along_axis(rows, order[:, :, None], 1).astype(np.float32)
 
         wanted, steps = columns(values), columns(np.broadcast_to(step, values.shape))
-        divisors = np.where(steps == 0, np.float32(1), steps)
+        divisors = nonzero(steps)
         integers, wrong = np.empty_like(wanted), np.zeros_like(wanted)
         for stop in range(features, 0, -BLOCK):
             start = max(0, stop - BLOCK)

@@ -10,7 +10,7 @@ import numpy as np
 from inn_runtime.bundle import SCALE_SUFFIX
 from inn_runtime.packed import LEAST, packed_length
 
-from .rounding import Sensitivity
+from .rounding import Sensitivity, nonzero
 
 STORAGES = ("float32", "float16", "int8")
 """Of control grids; calibration data may also be int1 to int6."""
@@ -94,7 +94,7 @@ def _quantise(
         return np.clip(np.rint(steps) if bits == 8 else 2 * np.floor(steps / 2) + 1, -most, most)
 
     def rounded(scale: np.ndarray) -> np.ndarray:
-        return nearest(values / np.where(scale == 0, np.float32(1), scale))
+        return nearest(values / nonzero(scale))
 
     scale = largest / most
     if bits < 8:

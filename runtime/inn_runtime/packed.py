@@ -34,7 +34,8 @@ def unpack(packed: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDArray[
         if shift + bits > 8:
             code |= columns[:, byte + 1] << (8 - shift)
         codes[:, index] = code
-    codes &= (1 << bits) - 1
+    most = (1 << bits) - 1  # of the codes, and of the odd integers
+    codes &= most
     codes <<= 1
-    codes -= (1 << bits) - 1  # modulo 256: two's complement
+    codes -= most  # modulo 256: two's complement
     return codes.reshape(-1)[:count].view(np.int8)

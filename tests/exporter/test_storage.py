@@ -40,13 +40,14 @@ def test_the_runtime_unpacks_what_is_packed(bits: int, shape: tuple[int, ...]) -
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("channel", [0, 1, 3])
 def test_integers_have_a_scale_per_channel(storage: str, channel: int) -> None:
-    values = images(5, 4, 3, 6) * np.logspace(-1, 3, 5, dtype=np.float32).reshape(5, 1, 1, 1)
+    values = images(5, 4, 3, 6) * np.logspace(-3, 3, 5, dtype=np.float32).reshape(5, 1, 1, 1)
     values = np.moveaxis(values, 0, channel)
     values[(slice(None),) * channel + (2,)] = 0
     found = store(values, storage, channel)
     assert found.scale is not None
     assert found.scale.shape == tuple(5 if axis == channel else 1 for axis in range(4))
-    assert (found.scale.dtype, found.values.dtype) == (np.float16, np.int8)
+    assert found.scale.dtype in (np.float16, np.float32)
+    assert found.values.dtype == np.int8
     assert np.abs(found.values).max() == LARGEST[storage]
     # Within half a step, which is two where integers are odd, except for values beyond the largest.
     others = tuple(axis for axis in range(4) if axis != channel)
@@ -61,12 +62,13 @@ def test_integers_have_a_scale_per_channel(storage: str, channel: int) -> None:
 def test_clipping_lowers_the_error_of_every_channel(storage: str) -> None:
     values = images(50, 200)
     values[:25] = np.sign(values[:25])  # here there is nothing to gain
+    values *= LARGEST[storage]  # so that these have a scale of 1
     scale = np.abs(values).max(1, keepdims=True) / LARGEST[storage]
     odd = np.clip(2 * np.floor(values / scale / 2) + 1, -LARGEST[storage], LARGEST[storage])
     plain = np.square(odd * scale - values).sum(1)
     found = np.square(store(values, storage).read() - values).sum(1)
-    assert (found <= plain + 1e-4).all()
-    assert found[:25] == pytest.approx(np.zeros(25), abs=1e-4)
+    assert (found <= 1.0005 * plain + 1e-6).all()  # of a scale in float16
+    assert found[:25] == pytest.approx(np.zeros(25), abs=1e-6)
     if storage == "int4":
         assert found[25:].sum() < 0.9 * plain[25:].sum()
 
