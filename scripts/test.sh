@@ -9,4 +9,4 @@ ruff format --check .
 mypy
 # MindSpore, which the exporter's tests load, cannot share a process with MindSpore Lite.
 python -m pytest tests/runtime tests/device tests/android "$@"
-exec python -m pytest tests/exporter "$@"
+exec python -m pytest tests/exporter tests/golden "$@"
