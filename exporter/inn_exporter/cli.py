@@ -13,7 +13,7 @@ from inn_runtime import UsageError
 from inn_runtime.cli.options import preprocess_option, preprocess_values
 
 from .defaults import DISTILL_IMAGES, LARGEST_REFIT, SPAN_STEPS
-from .integral.options import Tuning
+from .training.options import Tuning
 
 
 def export_command(subparsers: Any) -> None:
@@ -199,8 +199,8 @@ def export_onnx_command(subparsers: Any) -> None:
 def _export(options: argparse.Namespace) -> None:
     from inn_runtime.cli.summary import describe, format_summary
 
-    from .assemble import PRESETS
-    from .export import export
+    from .bundling.draft import PRESETS
+    from .pipeline import export
 
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -237,9 +237,9 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _groups(options: argparse.Namespace) -> None:
-    from .folding import fold
-    from .groups import chosen_groups
-    from .importers import import_onnx
+    from .importers.onnx import import_onnx
+    from .passes.folding import fold
+    from .passes.groups import chosen_groups
 
     graph = fold(import_onnx(options.model, dict(_shape(text) for text in options.input_shape)))
     _, channels = chosen_groups(graph, options.keep, options.only)
@@ -283,7 +283,7 @@ def _export_onnx(options: argparse.Namespace) -> None:
     import inn_runtime
     from inn_runtime.files import write_atomically
 
-    from .onnx_writer import export_onnx
+    from .bundling.onnx_writer import export_onnx
 
     content = export_onnx(inn_runtime.open(options.bundle), options.size)
     write_atomically(options.output, content)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from inn_runtime import UsageError
 
-from .data import FEWEST_IMAGES
-from .integral.options import Tuning
-from .nodes import ORDERS
-from .schedule import OBJECTIVES
-from .storage import STORAGES
+from .data.samples import FEWEST_IMAGES
+from .ordering.order import ORDERS
+from .schedule.widths import OBJECTIVES
+from .storage.stored import STORAGES
+from .training.options import Tuning
 
 EFFORTS = ("fast", "refit", "distill")
 ORDERS_OF = {

@@ -13,10 +13,10 @@ from onnx import ModelProto
 pytest.importorskip("mindspore")
 
 from inn_exporter import export
-from inn_exporter.folding import fold
-from inn_exporter.forward import run
-from inn_exporter.graph import Graph
+from inn_exporter.execution.forward import run
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
+from inn_exporter.passes.folding import fold
 from inn_runtime import Bundle
 from networks import images, relative_error, run_onnx
 

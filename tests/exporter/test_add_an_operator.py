@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from inn_exporter.errors import UnsupportedGraphError
-from inn_exporter.graph import Graph
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
 from inn_exporter.operators import IMPORTERS, OPERATORS
 from inn_runtime import Bundle
@@ -22,7 +22,7 @@ from inn_exporter.backend import ops
 from inn_exporter.operators.activations import Activation
 from inn_exporter.operators.base import OnnxStep
 from inn_exporter.operators.registry import imports, register
-from inn_exporter.primitives import SOFTPLUS, TANH
+from inn_exporter.operators.primitives import SOFTPLUS, TANH
 """
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inn_exporter import statistics
-from inn_exporter.calibrate import Calibration, graph_with_early_shortcuts, solve
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import ContinuousNetwork
-from inn_exporter.folding import fold
-from inn_exporter.forward import live_values, run, run_node
-from inn_exporter.graph import Graph, Node
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.calibration.quadrature import solve
+from inn_exporter.calibration.refit import Observed, held_out_gain, refit_step
+from inn_exporter.execution.forward import live_values, run, run_node
+from inn_exporter.execution.linear_algebra import roots
+from inn_exporter.execution.moments import SPREAD, Moments, second_moments
+from inn_exporter.execution.patches import PATCHES, sampled_patches
+from inn_exporter.graph.graph import Graph, Node
 from inn_exporter.importers import import_onnx
-from inn_exporter.nodes import axis_for
 from inn_exporter.operators import operator
-from inn_exporter.refit import Observed, held_out_gain, refit_step
-from inn_exporter.statistics import PATCHES, SPREAD, Moments, roots, sampled_patches, second_moments
-from inn_exporter.storage import store
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.continuous import ContinuousNetwork, axis_for
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.passes.shortcuts import graph_with_early_shortcuts
+from inn_exporter.storage.stored import store
 from networks import Network, images
 
 
@@ -224,9 +226,9 @@ def test_patches_are_bounded_whatever_the_number_of_images(
 
     one = 3 * 3 * 3  # values in a patch
     assert values() == len(x) * PATCHES * one
-    monkeypatch.setattr(statistics, "PATCH_VALUES", len(x) * 5 * one + 1)
+    monkeypatch.setattr("inn_exporter.execution.patches.PATCH_VALUES", len(x) * 5 * one + 1)
     assert values() == len(x) * 5 * one
-    monkeypatch.setattr(statistics, "PATCH_VALUES", 1)
+    monkeypatch.setattr("inn_exporter.execution.patches.PATCH_VALUES", 1)
     assert values() == len(x) * one
 
 
@@ -236,7 +238,7 @@ def test_roots_take_inputs_to_coordinates_that_do_not_correlate(monkeypatch: pyt
     to, back = roots(gram, ridge=1e-9)
     np.testing.assert_allclose(to @ to, gram, atol=1e-6)
     np.testing.assert_allclose(back @ gram @ back, np.broadcast_to(np.eye(6), gram.shape), atol=1e-6)
-    monkeypatch.setattr(statistics, "LARGEST_WHITENED", 5)
+    monkeypatch.setattr("inn_exporter.execution.linear_algebra.LARGEST_WHITENED", 5)
     to, back = roots(gram, ridge=1e-9)
     np.testing.assert_allclose(to @ back, np.broadcast_to(np.eye(6), gram.shape), atol=1e-12)
     for matrix, moments in zip(to, gram):
@@ -276,7 +278,7 @@ def test_memory_only_decides_how_many_sizes_are_calibrated_at_a_time(
     Calibration(small).run(together, inputs, done.append)
     assert done == sorted(done)
     assert done[-1] == 1.0
-    monkeypatch.setattr("inn_exporter.forward.SPILLED", 1000)  # activations in temporary files
+    monkeypatch.setattr("inn_exporter.execution.forward.SPILLED", 1000)  # activations in temporary files
     Calibration(small, memory=1).run(apart, inputs)
     for a, b in zip(together, apart):
         for name, values in a.constants.items():

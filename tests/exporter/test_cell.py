@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inn_exporter import forward, from_cell
+from inn_exporter import from_cell
 from inn_exporter.backend import mindspore, tensor
-from inn_exporter.folding import fold
+from inn_exporter.execution import forward
 from inn_exporter.importers import import_onnx
+from inn_exporter.passes.folding import fold
 from inn_runtime import Bundle
 from networks import images, relative_error
 from onnx import ModelProto

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inn_exporter import forward
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import ContinuousNetwork, laid_out
-from inn_exporter.data import Samples
-from inn_exporter.distill import distill
-from inn_exporter.folding import fold
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.data.samples import Samples
+from inn_exporter.execution import forward
 from inn_exporter.importers import import_onnx
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.training.distill import distill
 from inn_runtime import UsageError
 from networks import Network, images
 from scipy.special import log_softmax, softmax
@@ -77,7 +77,7 @@ def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest
     def distilled(*rates: float) -> dict[str, np.ndarray]:
         size = CalibratedSize(network.channels.widths(0.3), refit=True)
         Calibration(network, steps=0).run([size], {"x": train})
-        monkeypatch.setattr("inn_exporter.distill.RATES", rates)
+        monkeypatch.setattr("inn_exporter.training.distill.RATES", rates)
         distill(network, {0.3: size}, Samples({"x": train}), seen=32 * 15, seed=0)
         return size.constants
 

@@ -15,10 +15,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from inn_exporter.data import Samples, concerns
-from inn_exporter.folding import fold
+from inn_exporter.data.concerns import concerns
+from inn_exporter.data.samples import Samples
 from inn_exporter.importers import import_onnx
-from inn_exporter.structure import analyse
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
 from inn_runtime.axes import round_width
 from inn_runtime.cli import main
 from networks import Network
@@ -256,7 +257,7 @@ def test_a_limit_shortens_distillation(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    module = importlib.import_module("inn_exporter.export")
+    module = importlib.import_module("inn_exporter.pipeline")
     calls: list[int] = []
     monkeypatch.setattr(module, "distill", lambda *arguments: calls.append(arguments[3]))
     monkeypatch.setattr(module, "estimate", lambda *arguments: (30.0, 0.1))

@@ -8,13 +8,14 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 from inn_exporter import export
-from inn_exporter.folding import fold
-from inn_exporter.forward import run
-from inn_exporter.graph import Graph
-from inn_exporter.heads import balanced_bases, contractions, rotatable
+from inn_exporter.execution.forward import run
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
-from inn_exporter.nodes import order_channels
-from inn_exporter.structure import analyse, pinned_by
+from inn_exporter.ordering.order import order_channels
+from inn_exporter.passes.attention import balanced_bases, contractions, rotatable_heads
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.passes.groups import pinned_by
 from inn_runtime import Bundle, UsageError
 from inn_runtime.cli import main
 from inn_runtime.manifest import Segment
@@ -35,8 +36,8 @@ def test_width_of_heads_is_resized(form: str) -> None:
     assert sorted(channels.sizes) == [4, 4, 5, 6, 6]  # of queries and keys, of values; the layers around
     (product,) = contractions(graph, channels)
     queries, keys = (layer for layer in product.layers if layer is not None)
-    (values,) = rotatable(graph, channels)
-    assert rotatable(graph, channels) == {values: 2}
+    (values,) = rotatable_heads(graph, channels)
+    assert rotatable_heads(graph, channels) == {values: 2}
     for layer in (queries, keys):
         assert channels.dims[layer.inputs[1]][0] == (Segment(product.group, 2, 1, None),)
     assert all(group != product.group for _, group in channels.quadratures)

@@ -9,7 +9,7 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 from inn_exporter import CalibrationDataError, export
-from inn_exporter.images import load_folder
+from inn_exporter.data.folders import load_folder
 from inn_runtime import UsageError
 from inn_runtime.preprocessing import Preprocessing
 from networks import Network

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inn_exporter.folding import fold
-from inn_exporter.forward import run
-from inn_exporter.graph import Graph
+from inn_exporter.execution.forward import run
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
-from inn_exporter.layer_norms import with_free_streams
-from inn_exporter.nodes import order_channels, rotatable
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.order import order_channels
+from inn_exporter.ordering.rotation import rotatable_groups
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.passes.layer_norms import with_free_streams
 from inn_runtime import Bundle
 from networks import Network, images, relative_error
 from test_operators import assert_lite_parity, attention_before_norm, on_tokens
@@ -76,7 +77,7 @@ def test_stream_under_norms_is_free(form: str, export_network: Callable[..., Bun
     assert set(kinds(before)) == {"LayerNormalization"}
     assert set(kinds(after)) == {"RMSNormalization"}
     channels = analyse(after)
-    (stream,) = (group for group in rotatable(after, channels) if channels.sizes[group] == WIDTH)
+    (stream,) = (group for group in rotatable_groups(after, channels) if channels.sizes[group] == WIDTH)
     ordered = order_channels(after, channels, "nested", {"x": images(40, TOKENS, 5)})
     assert not np.allclose(*(g.constants[channels.groups[stream].members[0][:-2]] for g in (after, ordered)))
     x = images(3, TOKENS, 5, seed=2)
@@ -108,7 +109,7 @@ def test_norms_stay_where_their_stream_is_kept() -> None:
 def test_writers_take_off_the_mean() -> None:
     graph = with_free_streams(imported(attention_before_norm))
     channels = analyse(graph)
-    (stream,) = (group for group in rotatable(graph, channels) if channels.sizes[group] == WIDTH)
+    (stream,) = (group for group in rotatable_groups(graph, channels) if channels.sizes[group] == WIDTH)
     produced: list[Any] = []
     for name, values in graph.constants.items():
         for axis, dimension in enumerate(channels.dims[name]):

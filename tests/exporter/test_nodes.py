@@ -6,21 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from inn_exporter.folding import fold
-from inn_exporter.forward import run
+from inn_exporter.execution.forward import run
 from inn_exporter.importers import import_onnx
-from inn_exporter.layer_norms import with_free_streams
-from inn_exporter.nodes import (
-    Consumer,
-    axis_for,
-    largest_first,
-    nested_order,
-    nested_rotation,
-    order_channels,
-    rotatable,
-    smooth_path,
-)
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.consumers import ConsumerMoments
+from inn_exporter.ordering.continuous import axis_for
+from inn_exporter.ordering.nested import nested_order
+from inn_exporter.ordering.order import order_channels
+from inn_exporter.ordering.rotation import nested_rotation, rotatable_groups
+from inn_exporter.ordering.smooth import largest_first, smooth_path
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.passes.layer_norms import with_free_streams
 from networks import Network, images, relative_error
 
 
@@ -39,7 +35,7 @@ def _random_gram(random: np.random.Generator, size: int, rank: int) -> np.ndarra
 
 def test_nested_order_is_pivoted_cholesky_where_the_consumer_weighs_all_channels_alike() -> None:
     gram = _random_gram(np.random.default_rng(0), 12, 12)
-    order = nested_order([Consumer(gram, np.eye(12))])
+    order = nested_order([ConsumerMoments(gram, np.eye(12))])
     assert sorted(order) == list(range(12))
     residual = gram.copy()
     for chosen in order[:6]:  # each pivot leaves the least behind
@@ -56,7 +52,7 @@ def test_nested_order_is_pivoted_cholesky_where_the_consumer_weighs_all_channels
 def test_nested_prefixes_explain_outputs_better_than_random_ones() -> None:
     random = np.random.default_rng(1)
     gram, kernel = _random_gram(random, 24, 16), _random_gram(random, 24, 24)
-    order = nested_order([Consumer(gram, kernel)])
+    order = nested_order([ConsumerMoments(gram, kernel)])
     for width in (4, 8, 12):
         ours = _prefix_error(gram, kernel, order, width)
         others = [_prefix_error(gram, kernel, random.permutation(24), width) for _ in range(50)]
@@ -66,7 +62,9 @@ def test_nested_prefixes_explain_outputs_better_than_random_ones() -> None:
 def test_nested_order_survives_dead_and_duplicate_channels() -> None:
     gram = np.ones((6, 6))
     gram[5] = gram[:, 5] = 0
-    order = nested_order([Consumer(gram, np.eye(6)), Consumer(np.zeros((6, 6)), np.zeros((6, 6)))])
+    order = nested_order(
+        [ConsumerMoments(gram, np.eye(6)), ConsumerMoments(np.zeros((6, 6)), np.zeros((6, 6)))]
+    )
     assert sorted(order) == list(range(6))
     assert order[0] != 5
 
@@ -74,7 +72,9 @@ def test_nested_order_survives_dead_and_duplicate_channels() -> None:
 @pytest.mark.parametrize("size", [30, 600])
 def test_nested_order_explains_everything_in_as_many_steps_as_the_rank(size: int) -> None:
     random = np.random.default_rng(4)
-    consumers = [Consumer(_random_gram(random, size, 5), _random_gram(random, size, size)) for _ in range(2)]
+    consumers = [
+        ConsumerMoments(_random_gram(random, size, 5), _random_gram(random, size, size)) for _ in range(2)
+    ]
     with np.errstate(all="raise", under="ignore"):
         order = nested_order(consumers)
     assert sorted(order) == list(range(size))
@@ -85,24 +85,26 @@ def test_nested_order_explains_everything_in_as_many_steps_as_the_rank(size: int
 
 def test_nested_order_is_the_same_in_blocks_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(5)
-    consumers = [Consumer(_random_gram(random, 40, 60), _random_gram(random, 40, 20)) for _ in range(3)]
+    consumers = [
+        ConsumerMoments(_random_gram(random, 40, 60), _random_gram(random, 40, 20)) for _ in range(3)
+    ]
     order = nested_order(consumers)
-    monkeypatch.setattr("inn_exporter.nodes.BLOCK", 7)
+    monkeypatch.setattr("inn_exporter.ordering.nested.REFRESH_STEPS", 7)
     assert list(nested_order(consumers)) == list(order)
 
 
 def test_explained_channels_come_last_by_the_size_of_their_outputs() -> None:
     x = np.diag([3.0, 2.0, 0.0, 0.0, 0.0])
     x[0, 2:], x[2:, 2:] = [0.5, 2.0, 1.0], 0.0  # the last three are fractions of the first
-    assert list(nested_order([Consumer(x.T @ x, np.eye(5))])) == [0, 1, 3, 4, 2]
+    assert list(nested_order([ConsumerMoments(x.T @ x, np.eye(5))])) == [0, 1, 3, 4, 2]
 
 
 @pytest.mark.parametrize("gram", [np.zeros((4, 4)), np.ones((4, 4)), np.diag([1.0, 0.0, 1e-40, 1.0])])
 @pytest.mark.parametrize("kernel", [np.zeros((4, 4)), np.ones((4, 4)), 1e-40 * np.eye(4)])
 def test_degenerate_moments_make_an_order_and_a_rotation(gram: np.ndarray, kernel: np.ndarray) -> None:
     with np.errstate(all="raise", under="ignore"):
-        assert sorted(nested_order([Consumer(gram, kernel)])) == [0, 1, 2, 3]
-        basis = nested_rotation([Consumer(gram, kernel)])
+        assert sorted(nested_order([ConsumerMoments(gram, kernel)])) == [0, 1, 2, 3]
+        basis = nested_rotation([ConsumerMoments(gram, kernel)])
     assert basis.T @ basis == pytest.approx(np.eye(4))
 
 
@@ -110,7 +112,7 @@ def test_rotated_prefixes_explain_outputs_better_than_selected_ones() -> None:
     random = np.random.default_rng(6)
     factor = random.standard_normal((24, 24)) * np.geomspace(1, 0.1, 24)  # correlated
     gram, kernel = factor @ factor.T, _random_gram(random, 24, 16)
-    consumers = [Consumer(gram, kernel)]
+    consumers = [ConsumerMoments(gram, kernel)]
     order, basis = nested_order(consumers), nested_rotation(consumers)
     assert basis.T @ basis == pytest.approx(np.eye(24))
     assert np.array_equal(basis, nested_rotation(consumers))
@@ -141,7 +143,7 @@ def test_linear_streams_are_rotated_and_the_function_stays() -> None:
     n.output(n.node("Add", n.dense(n.node("Flatten", y), 10, 4), stream))
     graph = fold(import_onnx(n.model()))
     channels = analyse(graph)
-    assert [channels.groups[group].name for group in rotatable(graph, channels)] == ["conv_2"]
+    assert [channels.groups[group].name for group in rotatable_groups(graph, channels)] == ["conv_2"]
     inputs = {"x": images(20, 3, 8, 8)}
     ordered = order_channels(graph, channels, "nested", inputs)
     expected, found = run(graph, inputs), run(ordered, inputs)
@@ -171,7 +173,7 @@ def test_streams_whose_channels_are_told_apart_are_not_rotated(spoiler: str) -> 
     x = n.conv(_linear_stream(n, lambda x: _SPOILERS[spoiler](n, x)), 6, 5)
     n.output(n.dense(n.node("Flatten", n.node("GlobalAveragePool", n.relu(x))), 5, 4))
     graph = fold(import_onnx(n.model()))
-    assert not rotatable(graph, analyse(graph))
+    assert not rotatable_groups(graph, analyse(graph))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1, {"conv_2"}), (2, set())])
@@ -181,7 +183,7 @@ def test_a_flattened_stream_is_rotated_where_each_channel_is_one_value(size: int
     n.output(n.dense(n.node("Flatten", x), 6 * size**2, 4))
     graph = fold(import_onnx(n.model()))
     channels = analyse(graph)
-    assert {channels.groups[group].name for group in rotatable(graph, channels)} == expected
+    assert {channels.groups[group].name for group in rotatable_groups(graph, channels)} == expected
 
 
 def test_smooth_path_finds_the_order_of_points_on_a_line() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from inn_exporter.folding import fold
-from inn_exporter.graph import Graph
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
+from inn_exporter.passes.folding import fold
 from networks import Network
 from onnx import TensorProto, helper
 
@@ -51,7 +51,7 @@ def test_both_exporters_and_all_forms_give_the_same_network() -> None:
 
 def test_fixed_batch_is_freed() -> None:
     """Whatever batch the file was exported with, the graph runs any."""
-    from inn_exporter.forward import run
+    from inn_exporter.execution.forward import run
 
     graph = fold(import_onnx(DATA / "torch_vgg-script-11-batch8.onnx"))
     scores = run(graph, {"x": np.ones((2, 3, 20, 24), np.float32)})["scores"]

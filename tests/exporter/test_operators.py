@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inn_exporter.calibrate import channels_second
-from inn_exporter.folding import fold
-from inn_exporter.forward import run_node
-from inn_exporter.graph import Graph
+from inn_exporter.bundling.onnx_writer import resized_onnx
+from inn_exporter.execution.forward import run_node
+from inn_exporter.execution.patches import channels_second
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
-from inn_exporter.layer_norms import with_free_streams
-from inn_exporter.onnx_writer import resized_onnx
 from inn_exporter.operators import OPERATORS, operator
+from inn_exporter.passes.folding import fold
+from inn_exporter.passes.layer_norms import with_free_streams
 from inn_runtime import Bundle
 from networks import Network, images, relative_error, run_onnx
 

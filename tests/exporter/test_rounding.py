@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inn_exporter import rounding
-from inn_exporter.rounding import RIDGE, Sensitivity
-from inn_exporter.storage import store, store_coarsely
+from inn_exporter.storage import gptq
+from inn_exporter.storage.bits import store_coarsely
+from inn_exporter.storage.gptq import ROUNDING_RIDGE, Sensitivity
+from inn_exporter.storage.stored import store
 
 RANDOM = np.random.default_rng(0)
 
@@ -19,7 +20,7 @@ def correlated(blocks: int, features: int) -> np.ndarray:
 
 def one_after_the_other(row: np.ndarray, gram: np.ndarray, step: float) -> np.ndarray:
     """The definition: each value rounded, those left moved to where they are best (optimal brain surgeon)."""
-    gram = gram + RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    gram = gram + ROUNDING_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
     row, integers = row.astype(np.float64).copy(), np.zeros(len(row))
     left = sorted(range(len(row)), key=lambda i: -gram[i, i])
     while left:
@@ -34,7 +35,7 @@ def one_after_the_other(row: np.ndarray, gram: np.ndarray, step: float) -> np.nd
 
 @pytest.mark.parametrize("block", [64, 3])
 def test_it_follows_its_definition(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounding, "BLOCK", block)
+    monkeypatch.setattr(gptq, "FEATURES_AT_ONCE", block)
     gram, values = correlated(2, 10), RANDOM.normal(size=(2 * 4, 5, 2)).astype(np.float32)
     step = np.linspace(0.2, 0.4, 8, dtype=np.float32).reshape(8, 1, 1)
     found = Sensitivity(gram).rounded(values, step, np.rint)

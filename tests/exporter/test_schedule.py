@@ -8,24 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inn_exporter import forward
-from inn_exporter.continuous import ContinuousNetwork, laid_out
-from inn_exporter.folding import fold
-from inn_exporter.graph import Node
+from inn_exporter.execution import forward
+from inn_exporter.execution.divergence import output_divergence
+from inn_exporter.graph.graph import Node
 from inn_exporter.importers import import_onnx
-from inn_exporter.lowering import Lowering
-from inn_exporter.schedule import (
-    OBJECTIVES,
-    Cost,
-    divergence,
-    full_grams,
-    ladder,
-    loss_curve,
-    schedule,
-    sensitivities,
-    spend,
-)
-from inn_exporter.structure import analyse
+from inn_exporter.operators.lowering import Lowering
+from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.schedule.cost import Cost
+from inn_exporter.schedule.sensitivity import full_grams, sensitivities
+from inn_exporter.schedule.spending import ladder, loss_curve, spend
+from inn_exporter.schedule.widths import OBJECTIVES, schedule
 from inn_runtime.axes import round_width
 from inn_runtime.manifest import evaluate
 from inn_runtime.manifest_parser import SCHEDULES
@@ -207,8 +201,8 @@ def test_floors_bind_where_groups_lose_much_together() -> None:
 
 def test_divergence_is_relative_where_the_network_is_no_classifier() -> None:
     reference = {"y": images(4, 3, 5, 5)}
-    assert divergence(reference, reference) == 0.0
-    assert divergence({"y": 0.9 * reference["y"]}, reference) == pytest.approx(0.01, rel=1e-5)
+    assert output_divergence(reference, reference) == 0.0
+    assert output_divergence({"y": 0.9 * reference["y"]}, reference) == pytest.approx(0.01, rel=1e-5)
     scores = {"y": images(6, 4)}
-    assert divergence({"y": scores["y"] + 7}, scores) == pytest.approx(0.0, abs=1e-9)
-    assert divergence({"y": -scores["y"]}, scores) > 0.1
+    assert output_divergence({"y": scores["y"] + 7}, scores) == pytest.approx(0.0, abs=1e-9)
+    assert output_divergence({"y": -scores["y"]}, scores) > 0.1

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inn_exporter import forward
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import laid_out
-from inn_exporter.folding import fold
-from inn_exporter.graph import Graph
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.calibration.spans import fit_span, images_seen, spans
+from inn_exporter.execution import forward
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
 from inn_exporter.operators import operator
-from inn_exporter.spans import fit_span, images_seen, spans
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.continuous import laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
 from networks import Network, images
 
 MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
@@ -117,7 +117,7 @@ def test_a_fit_that_rounding_spoils_is_not_kept(monkeypatch: pytest.MonkeyPatch)
     before = dict(size.constants)
     (span,) = spans(solver.graph).values()
     target = forward.run(span, inputs)[span.outputs[0]]
-    monkeypatch.setattr("inn_exporter.learned.NOISES", (1e9,))  # everything in two bits
-    monkeypatch.setattr("inn_exporter.storage._CLIPS", (3.0,))
+    monkeypatch.setattr("inn_exporter.calibration.size_rounding.NOISES", (1e9,))  # everything in two bits
+    monkeypatch.setattr("inn_exporter.storage.stored._CLIPS", (3.0,))
     fit_span(solver.network, span, size, inputs, target, 1, 0.0)
     assert all(size.constants[name] is values for name, values in before.items())

@@ -8,16 +8,17 @@ from typing import Any
 import inn_runtime as inn
 import numpy as np
 import pytest
-from inn_exporter.assemble import Draft, assemble
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import laid_out
-from inn_exporter.folding import fold
+from inn_exporter.bundling.draft import Draft, assemble
+from inn_exporter.bundling.onnx_writer import resized_constants
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.graph.lowered import LoweredGraph
 from inn_exporter.importers import import_onnx
-from inn_exporter.lowering import LoweredGraph, Lowering
-from inn_exporter.onnx_writer import resized_constants
-from inn_exporter.storage import Stored, pack, store
-from inn_exporter.structure import analyse
+from inn_exporter.operators.lowering import Lowering
+from inn_exporter.ordering.continuous import laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.storage.stored import Stored, pack, store
 from inn_runtime.packed import unpack
 from networks import Network, images
 
@@ -153,7 +154,7 @@ def test_the_runtime_builds_the_network_that_was_calibrated(
     def stored_so(values: np.ndarray, grids: str, by: Any, budget: float, channel: int = 0) -> Stored:
         return store(values, storage, channel, by)
 
-    monkeypatch.setattr("inn_exporter.calibrated_size.store_coarsely", stored_so)
+    monkeypatch.setattr("inn_exporter.calibration.calibrated_size.store_coarsely", stored_so)
     draft, size, lowered = drafted()
     bits = None if storage == "int8" else int(storage[len("int") :])
     assert {stored.bits for stored in size.corrections.values()} == {bits}
@@ -167,7 +168,7 @@ def test_the_runtime_builds_the_network_that_was_calibrated(
 
 
 def test_corrections_of_zero_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inn_exporter.calibrate.held_out_gain", lambda patches, wrong: 0.0)
+    monkeypatch.setattr("inn_exporter.calibration.calibration.held_out_gain", lambda patches, wrong: 0.0)
     draft, size, lowered = drafted()
     (last,) = (name for name, correction in size.corrections.items() if not correction.read().any())
     assert not any(key.startswith(f"correction/{last}") for key in draft.tensors)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inn_exporter import forward
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import ContinuousNetwork, laid_out
-from inn_exporter.data import Samples
-from inn_exporter.folding import fold
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.data.samples import Samples
+from inn_exporter.execution import forward
 from inn_exporter.importers import import_onnx
-from inn_exporter.streams import FEW, FIRST, learn_streams, residual_sums, streams_share
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.training.residual_streams import FEW, FIRST, learn_streams, residual_sums, streams_share
 from networks import Network, images
 
 MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
@@ -105,7 +105,7 @@ def test_a_branch_beside_the_streams_is_calibrated_again(monkeypatch: pytest.Mon
     before = dict(size.constants)
     samples = Samples(inputs)
     errors = iter((0.0, 1.0))  # what was learned is better than what was there
-    monkeypatch.setattr("inn_exporter.streams.error_of", lambda *_: next(errors))
+    monkeypatch.setattr("inn_exporter.training.residual_streams.error_of", lambda *_: next(errors))
     learn_streams(network, solver, {0.3: size}, samples, samples, 32 * 30, 0, samples)
     bias = next(node for node in network.graph.nodes if node.output == beside).inputs[2]
     assert not np.array_equal(size.constants[bias], before[bias])

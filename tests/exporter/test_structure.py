@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inn_exporter.folding import fold
-from inn_exporter.graph import Graph
+from inn_exporter.bundling.onnx_writer import resized_onnx
+from inn_exporter.graph.channels import Channels
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
-from inn_exporter.onnx_writer import resized_onnx
-from inn_exporter.structure import Channels, analyse
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
 from inn_runtime.manifest import Segment
 from networks import Network, images, relative_error, run_onnx
 

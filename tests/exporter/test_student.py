@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inn_exporter import forward
 from inn_exporter.backend import tensor
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import ContinuousNetwork, laid_out
-from inn_exporter.folding import fold
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.execution import forward
 from inn_exporter.importers import import_onnx
-from inn_exporter.structure import analyse
-from inn_exporter.student import Student
+from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.training.student import Student
 from networks import Network, images
 
 
@@ -51,7 +51,7 @@ def test_bits_are_as_few_as_keep_the_loss(monkeypatch: pytest.MonkeyPatch) -> No
     judged = [inputs["x"], exact + 0.3 * exact.std(0) * images(*exact.shape)]  # so that there is a loss
     sizes, loss = [], student.error(judged)
     for allowed in (1e-6, 0.001, 0.05, 100.0):
-        monkeypatch.setattr("inn_exporter.student.ROUNDING", allowed)
+        monkeypatch.setattr("inn_exporter.training.student.DISTILLED_ROUNDING", allowed)
         found, error = student.rounded(judged)
         assert error <= (1 + allowed) * loss
         sizes.append(sum(c.nbytes for c in found.corrections.values() if c.read().any()))

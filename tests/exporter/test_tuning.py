@@ -12,30 +12,29 @@ from typing import Any
 import inn_runtime as inn
 import numpy as np
 import pytest
-from inn_exporter import export, forward, from_cell
+from inn_exporter import export, from_cell
 from inn_exporter.backend import mindspore, tensor
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
+from inn_exporter.bundling.onnx_writer import resized_constants
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
 from inn_exporter.cli import export_command
-from inn_exporter.continuous import ContinuousNetwork, laid_out
-from inn_exporter.data import Samples
-from inn_exporter.folding import fold
-from inn_exporter.graph import Graph
+from inn_exporter.data.samples import Samples
+from inn_exporter.execution import forward
+from inn_exporter.execution.divergence import output_divergence
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
 from inn_exporter.integral import (
     ContinuousAxis,
     IntegralConv2d,
     IntegralConvNorm2d,
     IntegralDense,
-    Tuning,
-    TuningError,
-    tune,
 )
-from inn_exporter.integral.partitions import tune_partitions
-from inn_exporter.lowering import Lowering
-from inn_exporter.onnx_writer import resized_constants
-from inn_exporter.schedule import divergence
-from inn_exporter.structure import analyse
+from inn_exporter.operators.lowering import Lowering
+from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.training import Tuning, TuningError, tune
+from inn_exporter.training.partitions import tune_partitions
 from inn_runtime import UsageError
 from inn_runtime.axes import Grid, round_width
 from networks import Network
@@ -228,7 +227,7 @@ def test_tuned_partitions_bring_the_outputs_closer(labelled: Samples) -> None:
     def error(grids: dict[int, Grid]) -> float:
         size = CalibratedSize(widths, grids=grids).discretisation(network.axes)
         constants = {name: network.constant(name, size) for name in graph.constants}
-        return divergence(forward.run(graph, labelled.inputs, constants), original)
+        return output_divergence(forward.run(graph, labelled.inputs, constants), original)
 
     tuning = Tuning(seen=3_200, batch=64, rate=1e-2, partitions=True)
     found = tune_partitions(network, widths, Samples(labelled.inputs), tuning)
@@ -313,7 +312,7 @@ TWO = """
 import sys
 import numpy as np
 from inn_exporter import export
-from inn_exporter.integral import Tuning
+from inn_exporter import Tuning
 with np.load(sys.argv[1]) as file:
     data = dict(file)
 export(sys.argv[2], sys.argv[3], data, evaluate=data, tune=data, sizes=(0.5,), storage="float32",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inn_exporter.view import View, length
+from inn_exporter.graph.view import View, length
 
 SIZES = (1, 6, 4, 5)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from inn_exporter.integral import Tuning
+from inn_exporter import Tuning
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 RESNET20 = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"

@@ -12,10 +12,10 @@ from inn_runtime.errors import UsageError
 from onnx import ModelProto
 
 from ..errors import UnsupportedGraphError
-from ..graph import Graph, Node
+from ..graph.graph import Graph, Node
+from ..graph.view import View, ViewAxis, joined_runs, length
 from ..operators import IMPORTERS, SEVERAL_OUTPUTS
-from ..view import Axis, View, length, runs
-from .node import OnnxNode, UnsupportedNodeError
+from ..operators.onnx_node import OnnxNode, UnsupportedNodeError
 from .patterns import recognise
 from .prepare import Prepared, prepare
 from .refusals import unsupported_operator
@@ -58,7 +58,7 @@ class Import:
         self._constants: dict[str, np.ndarray] = {}
         self._nodes: list[Node] = []
         self._views: dict[str, View] = {}
-        self._arranged: dict[tuple[str, tuple[Axis, ...]], str] = {}
+        self._arranged: dict[tuple[str, tuple[ViewAxis, ...]], str] = {}
 
     # ------------------------------------------------------------------ for OnnxNode
     def view(self, name: str) -> View:
@@ -67,7 +67,7 @@ class Import:
             self._views[name] = View.whole(name, self.shapes[name])
         return self._views[name]
 
-    def arranged(self, view: View, axes: Sequence[Axis], before: str) -> str:
+    def arranged(self, view: View, axes: Sequence[ViewAxis], before: str) -> str:
         """A canonical tensor with what a view shows, ``axes`` after the batch; nodes that make it are put in
         front of the one that writes tensor ``before``."""
         key = view.tensor, tuple(axes)
@@ -75,7 +75,7 @@ class Import:
             self._arranged[key] = self._arrange(view, [*axes], before)
         return self._arranged[key]
 
-    def _arrange(self, view: View, axes: list[Axis], before: str) -> str:
+    def _arrange(self, view: View, axes: list[ViewAxis], before: str) -> str:
         tensor, found, shape = view.tensor, [*view.axes], (1, *map(length, axes))
 
         def step(op: str, shape: tuple[int, ...], /, **attributes: Any) -> str:
@@ -96,7 +96,7 @@ class Import:
         if {*known} == {*axes} - {()}:
             parts = known  # whole axes change places
         else:
-            parts = runs([factor for axis in found for factor in axis], order)
+            parts = joined_runs([factor for axis in found for factor in axis], order)
         if parts != found:
             cut = (1, *map(length, parts))
             tensor = step("Reshape", cut, shape=(0, *cut[1:]))

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import numpy as np
 
-from ..graph import Node
+from ..graph.graph import Node
 
 
 def recognise(

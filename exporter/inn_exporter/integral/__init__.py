@@ -1,4 +1,4 @@
-"""Integral neural networks in MindSpore: continuous layers, conversion, tuning (CVPR 2023, and beyond).
+"""Integral neural networks in MindSpore (CVPR 2023, and beyond): continuous layers, axes and quadratures.
 
 Names are loaded when they are used: MindSpore takes seconds.
 """
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
         IntegralConvNorm2d,
         IntegralDense,
     )
-    from .network import IntegralNetwork
-    from .options import Tuning
-    from .tuning import TuningError, tune
 
 __all__ = [
     "ContinuousAxis",
@@ -30,15 +27,10 @@ __all__ = [
     "IntegralConv2dTranspose",
     "IntegralConvNorm2d",
     "IntegralDense",
-    "IntegralNetwork",
     "Partition",
-    "Tuning",
-    "TuningError",
-    "tune",
 ]
 
-_MODULES = {"ContinuousAxis": "axis", "Partition": "axis", "IntegralNetwork": "network"}
-_MODULES |= {"Tuning": "options", "TuningError": "tuning", "tune": "tuning"}
+_MODULES = {"ContinuousAxis": "axis", "Partition": "axis"}
 
 
 def __getattr__(name: str) -> Any:

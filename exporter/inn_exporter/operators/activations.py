@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..backend import ops
-from ..dimensions import fixed
-from ..graph import Node
-from ..primitives import (
+from ..graph.dimensions import fixed
+from ..graph.graph import Node
+from ..graph.structure import Structure
+from .base import OnnxStep, Operator
+from .primitives import (
     ELU,
     GELU,
     HARD_SIGMOID,
@@ -25,14 +27,12 @@ from ..primitives import (
     SOFTPLUS,
     TANH,
 )
-from ..structure import Structure
-from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
-    from ..view import View
+    from ..graph.view import View
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from inn_runtime.manifest import Dimension
 
-from ..graph import Node
-from ..structure import Structure
+from ..graph.graph import Node
+from ..graph.structure import Structure
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from ..lowering import Lowering
+    from .lowering import Lowering
 
 
 class OnnxStep(NamedTuple):

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .. import expressions
 from ..backend import ops
-from ..dimensions import fixed
-from ..graph import Node
-from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
-from ..structure import Structure
-from ..view import View
+from ..graph import expressions
+from ..graph.dimensions import fixed
+from ..graph.graph import Node
+from ..graph.structure import Structure
+from ..graph.view import View
 from .base import Operator
 from .padding import emit_pad
+from .primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
 from .registry import imports, register
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 class Convolution(Operator):

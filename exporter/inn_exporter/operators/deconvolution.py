@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import expressions
 from ..backend import ops
-from ..graph import Node
-from ..primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
+from ..graph import expressions
+from ..graph.graph import Node
 from .convolution import Convolution, blocks, patches, spans
+from .primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 @register

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from inn_runtime.manifest import Dimension, Expression
 
-from .. import expressions
 from ..backend import ops
-from ..dimensions import fixed
-from ..graph import Node
-from ..structure import Structure
-from ..view import View, length, new_axis
+from ..graph import expressions
+from ..graph.dimensions import fixed
+from ..graph.graph import Node
+from ..graph.structure import Structure
+from ..graph.view import View, length, new_axis
 from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 @register

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ops
-from ..dimensions import fixed
-from ..graph import Node
-from ..primitives import REDUCE_MEAN
-from ..structure import Structure
-from ..view import View
+from ..graph.dimensions import fixed
+from ..graph.graph import Node
+from ..graph.structure import Structure
+from ..graph.view import View
 from .base import OnnxStep, Operator
 from .dense import last_in_place
+from .primitives import REDUCE_MEAN
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 @register

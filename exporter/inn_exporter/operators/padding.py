@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..backend import ops
-from ..dimensions import Dim, fixed, is_variable, length_of
-from ..graph import Node
-from ..primitives import NHWC, PAD_CONSTANT, PAD_REFLECT
-from ..structure import Structure
+from ..graph.dimensions import Dim, fixed, is_variable, length_of
+from ..graph.graph import Node
+from ..graph.structure import Structure
 from .base import Operator
+from .primitives import NHWC, PAD_CONSTANT, PAD_REFLECT
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
-    from ..view import View
+    from ..graph.view import View
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 @register

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ops, tensor
-from ..dimensions import fixed
-from ..graph import Node
-from ..primitives import FORMAT_NHWC, PAD_EXPLICIT, ROUND_FLOOR
-from ..structure import Structure
+from ..graph.dimensions import fixed
+from ..graph.graph import Node
+from ..graph.structure import Structure
 from .base import Operator
+from .primitives import FORMAT_NHWC, PAD_EXPLICIT, ROUND_FLOOR
 from .reductions import reduced
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
-    from ..view import View
+    from ..graph.view import View
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 class Pool(Operator):

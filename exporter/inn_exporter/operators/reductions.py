@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..backend import ops
-from ..dimensions import fixed
-from ..graph import Node
-from ..primitives import REDUCE_MAX, REDUCE_MEAN, REDUCE_SUM
-from ..structure import Structure
-from ..view import View, length
+from ..graph.dimensions import fixed
+from ..graph.graph import Node
+from ..graph.structure import Structure
+from ..graph.view import View, length
 from .base import Operator
+from .primitives import REDUCE_MAX, REDUCE_MEAN, REDUCE_SUM
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 class Reduction(Operator):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Union
 
-from ..graph import Node
+from ..graph.graph import Node
 from .base import Operator
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..view import View
+    from ..graph.view import View
+    from .onnx_node import OnnxNode
 
 Importer = Callable[["OnnxNode"], Union[Node, "View"]]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import ops
-from ..dimensions import fixed
-from ..graph import Node
-from ..primitives import FORMAT_NHWC
-from ..structure import Structure
+from ..graph.dimensions import fixed
+from ..graph.graph import Node
+from ..graph.structure import Structure
 from .base import Operator
+from .primitives import FORMAT_NHWC
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 METHODS = {"linear": 0, "nearest": 1}
 COORDINATES = {"asymmetric": 0, "align_corners": 1, "half_pixel": 2}

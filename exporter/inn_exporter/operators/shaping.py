@@ -13,18 +13,18 @@ from inn_runtime.manifest import Dimension, Expression
 from onnx import TensorProto
 
 from ..backend import ops
-from ..dimensions import fixed, is_variable
 from ..errors import UnsupportedGraphError
-from ..graph import Node
-from ..primitives import NHWC
-from ..structure import Structure
+from ..graph.dimensions import fixed, is_variable
+from ..graph.graph import Node
+from ..graph.structure import Structure
 from .base import OnnxStep, Operator
+from .primitives import NHWC
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from ..importers.node import OnnxNode
-    from ..lowering import Lowering
-    from ..view import View
+    from ..graph.view import View
+    from .lowering import Lowering
+    from .onnx_node import OnnxNode
 
 
 @register

@@ -1,0 +1,1 @@
+"""From a calibrated network to the bundle, and to ONNX."""

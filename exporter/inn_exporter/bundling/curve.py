@@ -1,0 +1,102 @@
+"""The measured curve: what a network keeps at each size, and the self-check's expected outputs.
+
+Both use the very weights that the runtime samples from the bundle, in MindSpore; the self-check thus
+compares two engines on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Callable
+
+import numpy as np
+from inn_runtime.noise import noise
+
+from ..data.samples import Samples
+from ..execution import forward
+from ..graph.graph import Graph
+from .draft import Draft
+from .onnx_writer import resized_constants
+
+COLLAPSE = {"agreement": 0.8, "psnr": 25.0}
+"""Below this a resized network no longer stands in for the original."""
+
+
+def is_classifier(graph: Graph) -> bool:
+    """One output of class scores, (batch, classes)."""
+    return len(graph.outputs) == 1 and graph.gives_scores()
+
+
+def measure(
+    graph: Graph,
+    draft: Draft,
+    layouts: Mapping[str, Sequence[int]],
+    samples: Samples,
+    progress: Callable[[float], None] = lambda done: None,
+) -> None:
+    """Fill in the draft's curve and self-check, at every size it holds."""
+    bundle = draft.bundle(graph.name)
+    reference: dict[str, np.ndarray] = {}
+    check_inputs = {
+        name: noise(draft.manifest["check_seed"] + index, graph.shapes[name])
+        for index, name in enumerate(graph.inputs)
+    }
+    entries = draft.manifest["sizes"]
+    for done, entry in enumerate(reversed(entries)):  # the full size, the last, is what others are judged by
+        model = bundle.resample(entry["size"])
+        constants = resized_constants(model, layouts)
+        outputs = forward.run(graph, samples.inputs, constants)
+        reference = reference or outputs
+        entry["measured"] = {
+            **quality(graph, outputs, reference, samples.labels),
+            "parameters": model.parameters,
+            "macs": model.macs,
+        }
+        expected = forward.run(graph, check_inputs, constants)
+        for name, values in expected.items():
+            key = f"check/{name}@{entry['size']:g}"
+            draft.tensors[key] = values.astype(np.float32)
+            entry["check"][name] = key
+        progress((done + 1) / len(entries))
+    draft.manifest["curve"] = {
+        "metrics": [m for m in entries[0]["measured"] if m not in ("parameters", "macs")],
+        "n": len(samples),
+        "safe_from": safe_from({entry["size"]: entry["measured"] for entry in entries}),
+    }
+
+
+def safe_from(measured: Mapping[float, Mapping[str, float]]) -> float:
+    """The smallest size from which on every measured size keeps what can be called the same network."""
+    safe = 1.0
+    for size in sorted(measured, reverse=True):
+        metric = "agreement" if "agreement" in measured[size] else "psnr"
+        if measured[size][metric] < COLLAPSE[metric]:
+            break
+        safe = size
+    return safe
+
+
+def quality(
+    graph: Graph,
+    outputs: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    labels: np.ndarray | None = None,
+) -> dict[str, float]:
+    """What a resized network keeps.
+
+    Returns
+    -------
+    ``agreement`` with the full network's top class, and ``accuracy`` where there are labels, as fractions
+    of 1; for other networks ``psnr`` in dB against the full network's output, relative to its range
+    """
+    if not is_classifier(graph):
+        name = graph.outputs[0]
+        error = float(np.mean((outputs[name] - reference[name]) ** 2, dtype=np.float64))
+        span = float(reference[name].max() - reference[name].min()) or 1.0
+        return {"psnr": float(10 * np.log10(span**2 / max(error, 1e-20 * span**2)))}
+    name = graph.outputs[0]
+    chosen = outputs[name].argmax(1)
+    result: dict[str, float] = {"agreement": float(np.mean(chosen == reference[name].argmax(1)))}
+    if labels is not None:
+        result = {"accuracy": float(np.mean(chosen == labels)), **result}
+    return result

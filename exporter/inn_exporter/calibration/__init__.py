@@ -1,0 +1,1 @@
+"""Calibration: what each size has of its own, from unlabelled images."""

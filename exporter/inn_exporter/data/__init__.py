@@ -1,0 +1,1 @@
+"""Images: read, checked, divided by what they are for."""

@@ -1,0 +1,1 @@
+"""Running a graph, and what is measured while it runs."""

@@ -1,0 +1,136 @@
+"""Running a graph in MindSpore, in micro-batches."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import tensor
+from ..graph.graph import Graph, Node
+from ..operators import operator
+
+MICRO_BATCH = 32
+
+
+SPILLED = 1 << 30
+"""Bytes from which an activation lies in a temporary file."""
+
+
+def run_node(
+    node: Node, activations: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """The node's output for all images, float32."""
+    fixed = {name: tensor(constants[name]) for name in node.inputs if name in constants}
+    variable = {name: activations[name] for name in node.inputs if name in activations}
+    images = len(next(iter(variable.values())))
+    result: dict[str, np.ndarray] = {}
+    for start in range(0, images, MICRO_BATCH):
+        chosen = slice(start, start + MICRO_BATCH)
+        values = {name: tensor(array[chosen]) for name, array in variable.items()}
+        _fill(result, node.output, run_tensors(node, values, fixed).asnumpy(), chosen, images)
+    return result[node.output]
+
+
+def _fill(
+    activations: dict[str, np.ndarray], name: str, part: np.ndarray, chosen: slice, images: int
+) -> None:
+    """Put what was found for some images into the activation of all."""
+    if len(part) == images:
+        activations[name] = part
+        return
+    if name not in activations:
+        activations[name] = _empty((images, *part.shape[1:]))
+    activations[name][chosen] = part
+
+
+def _empty(shape: tuple[int, ...]) -> np.ndarray:
+    """Room for an activation, float32: where it is large, in a temporary file that the system may write
+    out when memory is short."""
+    if 4 * math.prod(shape) < SPILLED:
+        return np.empty(shape, np.float32)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def live_values(graph: Graph) -> int:
+    """How many values the activations of one image have that `walk` keeps at a time, at most."""
+    sizes = {name: math.prod(graph.shapes[name]) for name in graph.inputs}
+    last, most = _last_readers(graph), 0
+    for index, node in enumerate(graph.nodes):
+        sizes.update({name: math.prod(graph.shapes[name]) for name in node.outputs})
+        most = max(most, sum(sizes.values()))
+        sizes = {name: size for name, size in sizes.items() if last.get(name, index + 1) > index}
+    return most
+
+
+def walk(
+    graph: Graph,
+    activations: dict[str, np.ndarray],
+    step: Callable[[Node], np.ndarray],
+    kept: frozenset[str] = frozenset(),
+) -> Iterator[Node]:
+    """Fill ``activations`` in topological order with ``step(node)``, all images at a time; yields each node
+    after its turn.
+
+    A tensor is dropped after its last reader unless it is in ``kept``, which bounds memory.
+    """
+    last = _last_readers(graph)
+    for index, node in enumerate(graph.nodes):
+        activations[node.output] = step(node)
+        yield node
+        for name in node.inputs:
+            if last[name] == index and name not in kept:
+                activations.pop(name, None)
+
+
+def run(
+    graph: Graph, inputs: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """The network's outputs.
+
+    Parameters
+    ----------
+    inputs : arrays keyed by name, (images, …), of whatever the graph's nodes read and do not produce
+    constants : replaces the graph's own, for a resized network
+    """
+    weights = graph.constants if constants is None else constants
+    last = _last_readers(graph)
+    read = {name: inputs[name] for name in last if name in inputs}
+    fixed = {name: tensor(weights[name]) for name in last if name in weights}
+    images = len(next(iter(read.values())))
+    results: dict[str, np.ndarray] = {}
+    for start in range(0, images, MICRO_BATCH):
+        chosen = slice(start, start + MICRO_BATCH)
+        values = {name: tensor(array[chosen]) for name, array in read.items()}
+        for index, node in enumerate(graph.nodes):
+            values[node.output] = run_tensors(node, values, fixed)
+            for name in node.inputs:
+                if last[name] == index and name not in graph.outputs:
+                    values.pop(name, None)
+        for name in graph.outputs:
+            _fill(results, name, values[name].asnumpy(), chosen, images)
+    return results
+
+
+def outputs(graph: Graph, inputs: Sequence[Any], constant: Callable[[str], Any]) -> list[Any]:
+    """The network's outputs for one batch of tensors, through which gradients flow to the constants."""
+    values = dict(zip(graph.inputs, inputs))
+    for node in graph.nodes:
+        constants = {name: constant(name) for name in graph.constant_inputs(node)}
+        values[node.output] = run_tensors(node, values, constants)
+    return [values[name] for name in graph.outputs]
+
+
+def run_tensors(node: Node, values: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:
+    """The node's output, everything being MindSpore's tensors."""
+    inputs = [constants[n] if n in constants else values[n] if n else None for n in node.inputs]
+    return operator(node).forward(node, inputs)
+
+
+def _last_readers(graph: Graph) -> dict[str, int]:
+    """Tensor → the position of its last reader."""
+    return {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}

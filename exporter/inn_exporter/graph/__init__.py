@@ -1,0 +1,1 @@
+"""The exporter's network, and the structure of its dimensions. Knows no operators."""

@@ -1,0 +1,74 @@
+"""What can be resized in a graph: channel groups, and every dimension in terms of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from inn_runtime.axes import round_width
+from inn_runtime.manifest import Dimension
+
+from .dimensions import QuadratureKey
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Tensor axes that must keep the same length; ``members`` are ``weight:axis``."""
+
+    name: str
+    size: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What can be resized in a graph.
+
+    Attributes
+    ----------
+    groups : the channel groups
+    quadratures : (key, group) of every quadrature
+    dims : structure of every dimension of every activation and constant
+    alternatives : what would be a group if that of which it is a multiple were kept: heads
+    """
+
+    groups: list[ChannelGroup]
+    quadratures: list[tuple[QuadratureKey, int]]
+    dims: dict[str, tuple[Dimension, ...]]
+    alternatives: list[ChannelGroup] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Full width of every group."""
+        return [group.size for group in self.groups]
+
+    def widths(self, size: float, align: int = 1) -> list[int]:
+        """The width of every group where all shrink alike."""
+        return [round_width(size, group.size, align) for group in self.groups]
+
+    def shape(self, name: str, widths: Sequence[int]) -> tuple[int, ...]:
+        """Of an activation, batch 1, or a constant at some widths."""
+        return tuple(sum(s.length(widths) for s in dimension) for dimension in self.dims[name])
+
+    def along(self, name: str, group: int) -> list[int]:
+        """The dimensions of a tensor that follow a group."""
+        return [axis for axis, dim in enumerate(self.dims[name]) if any(s.group == group for s in dim)]
+
+    def plain_axes(self, name: str, group: int) -> list[int] | None:
+        """The dimensions of a tensor that are a group's channels; None where one is more than these."""
+        axes, dims = self.along(name, group), self.dims[name]
+        plain = all([(s.outer, s.inner) for s in dims[axis]] == [(1, 1)] for axis in axes)
+        return axes if plain else None
+
+    def group_of(self, key: QuadratureKey) -> int:
+        """The group that a quadrature integrates over."""
+        return dict(self.quadratures)[key]
+
+    @cached_property
+    def quadratures_of(self) -> dict[str, list[int]]:
+        """Tensor → the quadratures over its stretches."""
+        result: dict[str, list[int]] = {}
+        for index, (key, _) in enumerate(self.quadratures):
+            result.setdefault(key.tensor, []).append(index)
+        return result

@@ -1,0 +1,32 @@
+"""A network in MindSpore Lite's terms, ready for a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from inn_runtime.manifest import Dimension, Expression
+
+
+@dataclass
+class LoweredWeight:
+    """A weight in the engine's layout: ``permutation`` of the graph's constant, its control grid."""
+
+    name: str
+    permutation: tuple[int, ...]
+    dims: tuple[Dimension, ...]
+    values: np.ndarray
+
+
+@dataclass
+class LoweredGraph:
+    """JSON-ready nodes and tensors, and the weights they refer to."""
+
+    tensors: list[dict[str, Any]]
+    nodes: list[dict[str, Any]]
+    weights: list[LoweredWeight]
+    inputs: list[int]
+    outputs: list[int]
+    macs: Expression
+    one_image: bool

@@ -1,0 +1,1 @@
+"""How channels are laid out along their continuous axes."""

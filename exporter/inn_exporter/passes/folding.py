@@ -1,0 +1,121 @@
+"""Layers as they are resized best: constant scales and shifts moved into the layer before them, and one layer
+for each piece that is cut from an output."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..graph.graph import Graph, Node
+from ..operators import operator
+
+
+def fold(graph: Graph) -> Graph:
+    """Fold scales and shifts into layers, and take layers apart whose output is cut into pieces.
+
+    Queries, keys and values of one layer thus become three, whose channels are groups of their own.
+    """
+    return _folded(_separated(_folded(graph)))
+
+
+def _separated(graph: Graph) -> Graph:
+    """One layer for each slice of the channels of a layer that is read in no other way."""
+    consumers = graph.consumers()
+    constants, pieces, nodes = dict(graph.constants), set(), []
+    for node in graph.nodes:
+        if node.output in pieces:
+            continue
+        slices = consumers.get(node.output, [])
+        if not _is_cut(graph, node, slices):
+            nodes.append(node)
+            continue
+        for index, piece in enumerate(slices):
+            rows = slice(piece.attributes["starts"][0], piece.attributes["ends"][0])
+            names = []
+            for name in node.inputs[1:]:
+                names.append(replace(graph, constants=constants).unused_name(f"{name}.{index}"))
+                constants[names[-1]] = graph.constants[name][rows]
+            inputs = (node.inputs[0], *names)
+            nodes.append(node.rewired(name=f"{node.name}.{index}", inputs=inputs, outputs=piece.outputs))
+            pieces.add(piece.output)
+    result = replace(graph, nodes=nodes, constants=constants)
+    result.drop_unused_constants()
+    return result
+
+
+def _is_cut(graph: Graph, node: Node, readers: list[Node]) -> bool:
+    """Whether a dense layer is read only by slices of its channels, none of which overlap."""
+    if (
+        not operator(node).linear
+        or node.depthwise
+        or node.op == "GroupedConv"
+        or node.output in graph.outputs
+    ):
+        return False
+    channels = operator(node).channel_axis % len(graph.shape(node.output))
+    kept: list[int] = []
+    for reader in readers:
+        attributes = reader.attributes
+        if reader.op != "Slice" or attributes["axes"] != (channels,) or attributes["steps"] != (1,):
+            return False
+        kept += range(attributes["starts"][0], attributes["ends"][0])
+    return len(readers) > 1 and len(kept) == len(set(kept))
+
+
+def _folded(graph: Graph) -> Graph:
+    """Fold every ``Mul`` and ``Add`` by a constant that follows a layer which nothing else reads.
+
+    Batch normalisation arrives as such a pair. Works in float64 and rounds once at the end.
+    """
+    consumers = graph.consumers()
+    constants = {name: value.astype(np.float64) for name, value in graph.constants.items()}
+    layers: dict[str, int] = {}  # output of a layer → its place in `nodes`
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        place = layers.get(node.inputs[0]) if node.inputs else None
+        operand = None if place is None else _channel_constant(graph, node, nodes[place])
+        if place is None or operand is None:
+            nodes.append(_own_constants(node, constants, consumers))
+            read_once = len(consumers.get(node.output, ())) == 1 and node.output not in graph.outputs
+            if operator(node).linear and read_once:
+                layers[node.output] = len(nodes) - 1
+            continue
+        layer = nodes[place]
+        _, weight, bias = layer.inputs
+        if node.op == "Mul":
+            constants[weight] *= operand.reshape(-1, *[1] * (constants[weight].ndim - 1))
+            constants[bias] *= operand
+        else:
+            constants[bias] = constants[bias] + operand
+        nodes[place] = layer.rewired(outputs=node.outputs)
+        if len(consumers.get(node.output, ())) == 1 and node.output not in graph.outputs:
+            layers[node.output] = place
+    rounded = {name: value.astype(np.float32) for name, value in constants.items()}
+    result = replace(graph, nodes=nodes, constants=rounded)
+    result.drop_unused_constants()
+    return result
+
+
+def _channel_constant(graph: Graph, node: Node, layer: Node) -> np.ndarray | None:
+    """The constant of an elementwise node as one value per channel of a layer (or one for all), if it is
+    that."""
+    if node.op not in ("Mul", "Add") or node.inputs[1] not in graph.constants:
+        return None
+    values = graph.constants[node.inputs[1]]
+    if graph.shape(node.output) != graph.shape(node.inputs[0]):
+        return None
+    if values.size not in (1, values.shape[operator(layer).channel_axis]):
+        return None
+    return values.astype(np.float64).reshape(-1)
+
+
+def _own_constants(node: Node, constants: dict[str, np.ndarray], consumers: dict[str, list[Node]]) -> Node:
+    """Give a node copies of constants that it shares with others: folding and calibration change them, and
+    what a constant is combined with is one group."""
+    inputs = list(node.inputs)
+    for index, name in enumerate(inputs):
+        if name in constants and len(consumers[name]) > 1:
+            inputs[index] = f"{name}@{node.name}"
+            constants[inputs[index]] = constants[name].copy()
+    return node.rewired(inputs=tuple(inputs))

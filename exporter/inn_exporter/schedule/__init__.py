@@ -1,0 +1,1 @@
+"""Which channel group shrinks how much."""
