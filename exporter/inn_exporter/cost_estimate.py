@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from inn_runtime.manifest import Expression
 from inn_runtime.manifest import evaluate as value_of
 
 from .calibration.spans import images_seen, spans
@@ -13,7 +14,6 @@ from .data.samples import Samples
 from .execution import forward
 from .graph.channels import Channels
 from .graph.graph import Graph
-from .operators.lowering import Lowering
 from .schedule.widths import JUDGED
 from .training.distill import shares
 
@@ -42,6 +42,7 @@ _SPAN_PASSES = (1, 3)
 def estimate(
     graph: Graph,
     channels: Channels,
+    macs: Expression,
     uniform: Mapping[float, Sequence[int]],
     calibration: Samples,
     judged: int,
@@ -57,6 +58,7 @@ def estimate(
 
     Parameters
     ----------
+    macs : multiply-accumulates of one image
     uniform : size → widths
     judged : how many images measure the curve
     tuned : how many images tuning sees
@@ -74,7 +76,6 @@ def estimate(
     passes += _TUNING_PASSES * tuned
     if optimise != "uniform":
         passes += len(channels.groups) * _SCHEDULE_PASSES * min(JUDGED, len(calibration))
-    macs = Lowering(graph, channels.dims).run().macs
     full = max(value_of(macs, channels.sizes), 1)
     costs = {size: value_of(macs, widths) / full for size, widths in uniform.items()}
     least, slope = _SPAN_PASSES

@@ -30,12 +30,13 @@ from .data.splits import Material
 from .defaults import DISTILL_IMAGES, LARGEST_REFIT, SPAN_STEPS
 from .graph.channels import Channels
 from .graph.graph import Graph
+from .graph.lowered import LoweredGraph
 from .importers.onnx import import_onnx
-from .operators.lowering import Lowering
 from .options import Options
 from .ordering.continuous import ContinuousNetwork, laid_out
 from .passes.folding import fold
 from .passes.groups import check_groups, chosen_groups
+from .passes.lower import lower
 from .schedule.widths import schedule
 from .training.distill import distill
 from .training.options import Tuning
@@ -161,19 +162,19 @@ def export(
     for concern in concerns(material.calibration, graph, channels):
         warnings.warn(concern, stacklevel=2)
     uniform = {size: channels.widths(size, options.step) for size in sorted(set(sizes) - {1.0})}
+    lowered = lower(graph, channels.dims)
     if progress or limit is not None:
-        options = _announced(options, graph, channels, uniform, material, progress)
+        options = _announced(options, graph, channels, lowered, uniform, material, progress)
     with _bars(progress) as bar:
         network = laid_out(
             graph, channels, material.calibration.inputs, options.layout, quadrature, storage, bar("ordering")
         )
         if options.tunes_by_rule and material.tuned is not None:
             network = _tuned(options, network, {}, material.tuned, bar)
-        widths = _widths(options, network, uniform, material, bar)
+        widths = _widths(options, network, lowered, uniform, material, bar)
         found = _fitted(options, network, widths, material, bar)
         if quadrature == "calibrated" and material.tuned is not None:
             network = _tuned(options, network, found, material.tuned, bar)
-        lowered = Lowering(network.graph, channels.dims).run()
         draft = assemble(
             network,
             lowered,
@@ -198,6 +199,7 @@ def _announced(
     options: Options,
     graph: Graph,
     channels: Channels,
+    lowered: LoweredGraph,
     uniform: Mapping[float, Sequence[int]],
     material: Material,
     progress: bool,
@@ -207,6 +209,7 @@ def _announced(
     seconds, each = estimate(
         graph,
         channels,
+        lowered.macs,
         uniform,
         material.calibration,
         len(material.judged),
@@ -249,6 +252,7 @@ def _tuned(
 def _widths(
     options: Options,
     network: ContinuousNetwork,
+    lowered: LoweredGraph,
     uniform: dict[float, list[int]],
     material: Material,
     bar: _Bar,
@@ -259,7 +263,7 @@ def _widths(
     return schedule(
         options.optimise,
         network,
-        Lowering(network.graph, network.channels.dims).run(),
+        lowered,
         uniform,
         options.step,
         material.calibration.inputs,

@@ -260,7 +260,7 @@ def _small(pooled: bool) -> ContinuousNetwork:
     else:
         network.output(network.conv(x, 10, 5), rank=4)
     graph = fold(import_onnx(network.model()))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     axes = [axis_for("nested", size, "calibrated") for size in channels.sizes]
     return ContinuousNetwork(graph, channels, axes)
 
@@ -313,7 +313,7 @@ def test_what_is_integrated_over_a_mean_is_judged_by_means() -> None:
     product = n.node("Mul", x, n.node("Sigmoid", n.conv(squeezed, 4, 8, kernel=1)))
     n.output(n.conv(product, 8, 2), 4)
     graph = fold(import_onnx(n.model()))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     moments = Moments(graph, channels)
     by_means = {}
     for key, group in channels.quadratures:

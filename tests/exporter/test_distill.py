@@ -25,7 +25,7 @@ MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.
 @pytest.mark.parametrize("refit", [False, True])
 def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, train: np.ndarray) -> None:
     graph = fold(import_onnx(MODEL))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     inputs = {"x": train}
     network = laid_out(graph, channels, inputs)
     graph = network.graph
@@ -53,7 +53,7 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
 
 def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
     graph = fold(import_onnx(MODEL))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     network = laid_out(graph, channels, {"x": train})
     graph = network.graph
     said = forward.run(graph, {"x": train})[graph.outputs[0]].argmax(1)
@@ -72,7 +72,7 @@ def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
 
 def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = fold(import_onnx(MODEL))
-    network = laid_out(graph, analyse(graph), {"x": train}, "given")
+    network = laid_out(*analyse(graph), {"x": train}, "given")
 
     def distilled(*rates: float) -> dict[str, np.ndarray]:
         size = CalibratedSize(network.channels.widths(0.3), refit=True)
@@ -87,7 +87,7 @@ def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest
 
 def test_what_helps_on_its_own_images_alone_is_not_kept(train: np.ndarray) -> None:
     graph = fold(import_onnx(MODEL))
-    network = laid_out(graph, analyse(graph), {"x": train})
+    network = laid_out(*analyse(graph), {"x": train})
     noise = Samples({"x": np.random.default_rng(0).random((32, 1, 28, 28), dtype=np.float32)})
 
     def keeps_its_calibration(held_out: Samples | None) -> bool:
@@ -111,7 +111,7 @@ def test_class_scores_are_learned_where_the_network_ends_in_their_softmax() -> N
         scores = n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 12, 5)
         n.output(n.node("Softmax", scores, axis=-1) if ends_in_softmax else scores)
         graph = fold(import_onnx(n.model()))
-        network = laid_out(graph, analyse(graph), inputs)
+        network = laid_out(*analyse(graph), inputs)
         size = CalibratedSize(network.channels.widths(0.3), refit=True)
         Calibration(network, steps=0).run([size], inputs)
         before = {name: values.copy() for name, values in size.constants.items()}
@@ -127,7 +127,7 @@ def test_labels_must_fit_the_network(train: np.ndarray) -> None:
     graph = fold(import_onnx(MODEL))
     samples = Samples({"x": train}, np.full(len(train), 10))
     with pytest.raises(UsageError, match="labels: expected 0 to 9, found 10 to 10"):
-        distill(ContinuousNetwork(graph, analyse(graph), []), {}, samples, seen=32, seed=0)
+        distill(ContinuousNetwork(*analyse(graph), []), {}, samples, seen=32, seed=0)
 
 
 def test_mirror_images_follow_the_images() -> None:

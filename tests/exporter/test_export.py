@@ -149,7 +149,7 @@ def test_unusable_calibration_data_is_refused(data: Any, message: str, tmp_path:
 
 def _warnings(images: np.ndarray) -> list[str]:
     graph = fold(import_onnx(MODEL))
-    return concerns(Samples({"x": images}), graph, analyse(graph))
+    return concerns(Samples({"x": images}), *analyse(graph))
 
 
 @pytest.mark.parametrize(

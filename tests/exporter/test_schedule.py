@@ -12,10 +12,10 @@ from inn_exporter.execution import forward
 from inn_exporter.execution.divergence import output_divergence
 from inn_exporter.graph.graph import Node
 from inn_exporter.importers import import_onnx
-from inn_exporter.operators.lowering import Lowering
 from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
 from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
+from inn_exporter.passes.lower import lower
 from inn_exporter.schedule.cost import Cost
 from inn_exporter.schedule.sensitivity import full_grams, sensitivities
 from inn_exporter.schedule.spending import ladder, loss_curve, spend
@@ -45,7 +45,7 @@ def _network() -> Network:
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
     graph, inputs = fold(import_onnx(_network().model())), {"x": images(48, 3, 8, 8)}
-    return laid_out(graph, analyse(graph), inputs, storage="float32"), inputs
+    return laid_out(*analyse(graph), inputs, storage="float32"), inputs
 
 
 def test_a_bundle_knows_every_objective() -> None:
@@ -72,7 +72,7 @@ def test_schedules_meet_the_budget_and_shrink_the_useless_group_first(
 ) -> None:
     network, inputs = prepared
     channels = network.channels
-    lowered = Lowering(network.graph, channels.dims).run()
+    lowered = lower(network.graph, channels.dims)
     uniform = {size: channels.widths(size, align) for size in SIZES}
     found = schedule(objective, network, lowered, uniform, align, inputs, inputs)
     cost = Cost.of(objective, lowered)
@@ -115,7 +115,7 @@ def test_only_what_follows_a_group_runs_again(prepared: Prepared, monkeypatch: p
 def test_costs_are_those_of_the_bundle(prepared: Prepared) -> None:
     network, _ = prepared
     graph, channels = network.graph, network.channels
-    lowered = Lowering(graph, channels.dims).run()
+    lowered = lower(graph, channels.dims)
     widths = [5, 12, 31]
     assert Cost.of("flops", lowered)(np.array(widths)) == evaluate(lowered.macs, widths)
     assert Cost.of("latency", lowered)(np.array(widths)) == evaluate(lowered.macs, [8, 16, 32])

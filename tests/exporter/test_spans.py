@@ -70,7 +70,7 @@ def test_of_large_images_fewer_are_looked_at() -> None:
 def test_unseen_images_come_nearer_to_the_original(storage: str, train: np.ndarray) -> None:
     seen, other = {"x": train[:96]}, {"x": train[96:]}
     graph = fold(import_onnx(MODEL))
-    network = laid_out(graph, analyse(graph), seen, storage=storage)
+    network = laid_out(*analyse(graph), seen, storage=storage)
     graph = network.graph
     before = {name: values.copy() for name, values in graph.constants.items()}
     target = forward.run(graph, other)[graph.outputs[0]]
@@ -96,7 +96,7 @@ def calibrated(refit: bool) -> tuple[Calibration, CalibratedSize, dict[str, np.n
     n.output(n.conv(x, 10, 4), 4)
     inputs = {"x": images(40, 3, 6, 6)}
     graph = fold(import_onnx(n.model()))
-    network = laid_out(graph, analyse(graph), inputs)
+    network = laid_out(*analyse(graph), inputs)
     size = CalibratedSize(network.channels.widths(0.5), refit=refit)
     solver = Calibration(network, steps=0)
     solver.run([size], inputs)

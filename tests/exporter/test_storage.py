@@ -14,10 +14,10 @@ from inn_exporter.calibration.calibrated_size import CalibratedSize
 from inn_exporter.calibration.calibration import Calibration
 from inn_exporter.graph.lowered import LoweredGraph
 from inn_exporter.importers import import_onnx
-from inn_exporter.operators.lowering import Lowering
 from inn_exporter.ordering.continuous import laid_out
 from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
+from inn_exporter.passes.lower import lower
 from inn_exporter.storage.stored import Stored, pack, store
 from inn_runtime.packed import unpack
 from networks import Network, images
@@ -134,12 +134,12 @@ def drafted(schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGr
     x = network.node("Flatten", network.node("GlobalAveragePool", x))
     network.output(network.dense(network.relu(network.dense(x, 10, 30)), 30, 5))
     graph = fold(import_onnx(network.model()))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     inputs = {"x": images(40, 3, 6, 6)}
     resizable = laid_out(graph, channels, inputs)
     size = CalibratedSize(channels.widths(0.5), refit=True)
     Calibration(resizable).run([size], inputs)
-    lowered = Lowering(resizable.graph, channels.dims).run()
+    lowered = lower(resizable.graph, channels.dims)
     draft = assemble(
         resizable, lowered, {0.5: size}, storage="float16", align=1, source=b"onnx", labels=(),
         preprocessing={}, seed=0, schedule=schedule,

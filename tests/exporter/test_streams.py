@@ -23,7 +23,7 @@ MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.
 
 def network_on(images: np.ndarray) -> ContinuousNetwork:
     graph = fold(import_onnx(MODEL))
-    return laid_out(graph, analyse(graph), {"x": images})
+    return laid_out(*analyse(graph), {"x": images})
 
 
 def calibrated(
@@ -100,7 +100,7 @@ def test_a_branch_beside_the_streams_is_calibrated_again(monkeypatch: pytest.Mon
     n.output(n.node("Concat", beside, n.conv(n.relu(total), 12, 4), axis=1), 4)
     inputs = {"x": images(96, 3, 8, 8)}
     graph = fold(import_onnx(n.model()))
-    network = laid_out(graph, analyse(graph), inputs)
+    network = laid_out(*analyse(graph), inputs)
     solver, size = calibrated(network, inputs["x"], refit=False)
     before = dict(size.constants)
     samples = Samples(inputs)

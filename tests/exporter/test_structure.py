@@ -19,7 +19,7 @@ from networks import Network, images, relative_error, run_onnx
 
 def structure(network: Network, **arguments: Any) -> tuple[Graph, Channels]:
     graph = fold(import_onnx(network.model()))
-    return graph, analyse(graph, **arguments)
+    return analyse(graph, **arguments)
 
 
 def members(channels: Channels) -> dict[str, set[str]]:

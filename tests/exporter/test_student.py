@@ -25,7 +25,7 @@ def taught(refit: bool) -> tuple[ContinuousNetwork, dict[str, np.ndarray], Stude
     n.output(n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 24, 5))
     inputs = {"x": images(64, 3, 8, 8) + 1}
     graph = fold(import_onnx(n.model()))
-    network = laid_out(graph, analyse(graph), inputs)
+    network = laid_out(*analyse(graph), inputs)
     size = CalibratedSize(network.channels.widths(0.5), refit=refit)
     Calibration(network).run([size], inputs)
     student = Student(network, size, inputs)

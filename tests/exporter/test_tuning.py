@@ -29,10 +29,10 @@ from inn_exporter.integral import (
     IntegralConvNorm2d,
     IntegralDense,
 )
-from inn_exporter.operators.lowering import Lowering
 from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
 from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
+from inn_exporter.passes.lower import lower
 from inn_exporter.training import Tuning, TuningError, tune
 from inn_exporter.training.partitions import tune_partitions
 from inn_runtime import UsageError
@@ -67,7 +67,7 @@ Prepared = tuple[ContinuousNetwork, dict[float, CalibratedSize]]
 def prepare(samples: Samples, order: str = "nested") -> Prepared:
     """The network, ordered and calibrated."""
     graph = fold(import_onnx(model()))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     inputs = {"x": samples.inputs["x"][:128]}
     quadrature = "calibrated" if order == "nested" else "trapezoid"
     network = laid_out(graph, channels, inputs, order, quadrature)
@@ -128,7 +128,7 @@ def test_depthwise_kernels_are_stored_as_they_were_tuned(labelled: Samples) -> N
     x = net.relu(net.conv(net.relu(net.conv(x, 8, 8, group=8)), 8, 8))
     net.output(net.dense(net.node("Flatten", net.node("GlobalAveragePool", x)), 8, 10))
     graph = fold(import_onnx(net.model()))
-    network = laid_out(graph, analyse(graph), labelled.inputs)
+    network = laid_out(*analyse(graph), labelled.inputs)
     size = CalibratedSize(network.channels.widths(0.5))
     Calibration(network).run([size], labelled.inputs)
     (kernel,) = size.corrections
@@ -284,7 +284,7 @@ def test_trained_integral_layers_become_a_bundle_that_computes_the_same(
     options: dict[str, Any] = {"quadrature": "trapezoid", "order": "given", "storage": "float32"}
     bundle = export(from_cell(net, images[:1]), tmp_path / "net.inn", images, sizes=(0.5,), **options)
     graph = fold(import_onnx(from_cell(net, images[:1])))
-    layouts = {w.name: w.permutation for w in Lowering(graph, analyse(graph).dims).run().weights}
+    layouts = {w.name: w.permutation for w in lower(graph, analyse(graph)[1].dims).weights}
     for size in (0.3, 0.75, 1.0, 1.5):
         for axis, group in zip(net.axes, bundle.manifest.groups):
             assert axis.size == group.axis.size

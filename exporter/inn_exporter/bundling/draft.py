@@ -117,7 +117,8 @@ def assemble(
     for weight in lowered.weights:
         # The output channel comes first in a graph's constant, wherever the engine wants it.
         channel = weight.permutation.index(0)
-        store(weight.values, storage, channel).add_to(draft.tensors, f"weight/{weight.name}")
+        values = graph.constants[weight.name].transpose(weight.permutation)
+        store(values, storage, channel).add_to(draft.tensors, f"weight/{weight.name}")
     for size, calibrated in sorted(sizes.items()):
         draft.manifest["sizes"].append(_size(draft, lowered, size, calibrated, storage))
     full = {"size": 1.0, "widths": channels.sizes, "tables": {}, "overrides": {}, "measured": {}, "check": {}}

@@ -261,7 +261,7 @@ class Calibration:
     def _partners(self, node: Node) -> list[str]:
         """What the layer's output is added to, and read in no other way."""
         readers = self._readers.get(node.output, [])
-        if len(readers) != 1 or readers[0].op != "Add":
+        if len(readers) != 1 or not operator(readers[0]).is_sum:
             return []
         return [name for name in readers[0].inputs if name != node.output]
 

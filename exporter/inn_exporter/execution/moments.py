@@ -131,7 +131,7 @@ def _through_mean(producers: Mapping[str, Node], node: Node, tensor: str) -> boo
     """Whether a linear layer reads a tensor, or what shares its quadrature, through a global mean."""
     name = node.inputs[0]
     while name != tensor:
-        if producers[name].op == "GlobalAveragePool":
+        if operator(producers[name]).is_global_mean:
             return True
         name = producers[name].inputs[0]
     return False

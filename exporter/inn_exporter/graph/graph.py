@@ -72,18 +72,6 @@ class Graph:
         """Tensor name → the node that writes it."""
         return {name: node for node in self.nodes for name in node.outputs}
 
-    def scoring(self) -> Graph:
-        """The network up to its class scores: a softmax over classes that ends it is left out."""
-        readers = self.consumers()
-        scores = {
-            node.output: node.inputs[0]
-            for node in self.nodes
-            if node.op == "Softmax" and node.output in self.outputs and node.output not in readers
-            if len(self.shapes[node.output]) == 2
-        }
-        nodes = [node for node in self.nodes if node.output not in scores]
-        return replace(self, outputs=[scores.get(name, name) for name in self.outputs], nodes=nodes)
-
     def gives_scores(self) -> bool:
         """Whether all outputs are scores of classes, (batch, classes)."""
         return all(len(self.shapes[name]) == 2 for name in self.outputs)

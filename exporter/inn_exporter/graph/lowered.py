@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from inn_runtime.manifest import Dimension, Expression
 
 
-@dataclass
+@dataclass(frozen=True)
 class LoweredWeight:
     """A weight in the engine's layout: ``permutation`` of the graph's constant, its control grid."""
 
     name: str
     permutation: tuple[int, ...]
     dims: tuple[Dimension, ...]
-    values: np.ndarray
 
 
-@dataclass
+@dataclass(frozen=True)
 class LoweredGraph:
     """JSON-ready nodes and tensors, and the weights they refer to."""
 

@@ -31,7 +31,7 @@ from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..graph.view import View
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -49,7 +49,7 @@ class Activation(Operator):
 
     primitive: ClassVar[str] = "Activation"
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         order = lowering.order(node.inputs[0])
         source = lowering.arranged(node.inputs[0], order)
         lowering.emit(self.primitive, node, [source], order=order, **self.parameters(node))
@@ -64,6 +64,9 @@ class Relu(Activation):
 
     def limits(self, node: Node) -> tuple[float, float]:
         return 0.0, math.inf
+
+    def engine_activation(self, node: Node) -> int | None:
+        return RELU
 
     def parameters(self, node: Node) -> dict[str, Any]:
         return {"activation_type": RELU}
@@ -106,8 +109,11 @@ class Clip(Activation):
     def limits(self, node: Node) -> tuple[float, float]:
         return node.attributes["min"], node.attributes["max"]
 
+    def engine_activation(self, node: Node) -> int | None:
+        return RELU6 if self.limits(node) == (0.0, 6.0) else None
+
     def parameters(self, node: Node) -> dict[str, Any]:
-        low, high = node.attributes["min"], node.attributes["max"]
+        low, high = self.limits(node)
         if (low, high) == (0.0, 6.0):
             return {"activation_type": RELU6}
         return {"activation_type": HARD_TANH, "min_val": low, "max_val": high}
@@ -290,7 +296,7 @@ class PRelu(Activation):
         x, slope = inputs
         return ops().relu(x) + slope * ops().minimum(x, 0.0)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         x, slope = node.inputs
         shared = lowering.shape(slope)[0] == 1
         operands = [lowering.variable(x), lowering.weight(slope)]
@@ -301,6 +307,8 @@ class PRelu(Activation):
 class Softmax(Operator):
     """Softmax over one axis (opset 13's meaning); that axis keeps its size."""
 
+    gives_probabilities = True
+
     def axes(self, node: Node, structure: Structure) -> None:
         dims = structure.dims[node.inputs[0]]
         structure.pin(dims[node.attributes["axis"]])
@@ -309,7 +317,7 @@ class Softmax(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().softmax(inputs[0], node.attributes["axis"])
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         order = lowering.order(node.inputs[0])
         source = lowering.arranged(node.inputs[0], order)
         lowering.emit("Softmax", node, [source], order=order, axis=[order.index(node.attributes["axis"])])

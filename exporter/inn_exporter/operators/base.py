@@ -15,7 +15,7 @@ from ..graph.structure import Structure
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from .lowering import Lowering
+    from .lowering import LoweringContext
 
 
 class OnnxStep(NamedTuple):
@@ -42,6 +42,12 @@ class Operator:
         the output channel first
     channel_axis : of a linear operator's input and output
     mixes : mixing the channels of all inputs alike mixes those of the output likewise
+    is_sum, is_product : of two tensors, element by element
+    is_contraction : sums products of two activations over a dimension of both
+    is_global_mean : takes means over all positions
+    gives_probabilities : makes probabilities of scores
+    only_moves : the output holds the input's elements, in another order or shape
+    own_rows : linear: each output channel has rows of W of its own, over all input channels
     """
 
     onnx_op: ClassVar[str | None] = None
@@ -50,6 +56,13 @@ class Operator:
     linear: ClassVar[bool] = False
     channel_axis: ClassVar[int] = 1
     mixes: ClassVar[bool] = False
+    is_sum: ClassVar[bool] = False
+    is_product: ClassVar[bool] = False
+    is_contraction: ClassVar[bool] = False
+    is_global_mean: ClassVar[bool] = False
+    gives_probabilities: ClassVar[bool] = False
+    only_moves: ClassVar[bool] = False
+    own_rows: ClassVar[bool] = True
 
     def axes(self, node: Node, structure: Structure) -> None:
         """Axis rule: set the dims of the node's outputs and constants, unite what must stay equal."""
@@ -76,6 +89,19 @@ class Operator:
         """Activations: below and above which values the output does not depend on the input."""
         return -math.inf, math.inf
 
+    def engine_activation(self, node: Node) -> int | None:
+        """Activations: the engine's number, where another primitive can apply it to its own output."""
+        return None
+
+    def slice_of(self, node: Node, axis: int) -> range | None:
+        """Which indices of an input's axis the node takes, if that is all it does."""
+        return None
+
+    def sees_one_position(self, node: Node, kernel: Sequence[int]) -> bool:
+        """Linear: whether each output position is made of one whole input position, never of padding; W has
+        the shape ``kernel``."""
+        return math.prod(kernel[2:]) == 1 and not any(node.attributes.get("pads", ()))
+
     def mixes_along(self, node: Node, along: Mapping[str, int]) -> bool:
         """Whether rotating channels alike rotates those of the output likewise.
 
@@ -101,6 +127,6 @@ class Operator:
     def resize_onnx(self, node: NodeProto, constants: Mapping[str, np.ndarray]) -> None:
         """Adapt what depends on widths in the ONNX node of a network with resized ``constants``."""
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         """Emit the node as MindSpore Lite primitives."""
         raise NotImplementedError

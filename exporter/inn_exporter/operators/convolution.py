@@ -23,7 +23,7 @@ from .registry import imports, register
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -88,7 +88,7 @@ class Conv(Convolution):
         features = patches(padded, spans(node), strides, dilations, positions)
         return blocks(features, self.groups(node, x.shape[1]))
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         x, weight, bias = node.inputs
         _, _, height, width = lowering.shape(weight)
         _, _, out_height, out_width = lowering.shape(node.output)
@@ -126,6 +126,7 @@ class GroupedConv(Conv):
     """
 
     onnx_op = "Conv"
+    own_rows = False
 
     def axes(self, node: Node, structure: Structure) -> None:
         x, weight, bias = node.inputs
@@ -147,7 +148,7 @@ class GroupedConv(Conv):
         attributes["group"] = attributes.pop("groups")
         return attributes
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         super().lower(node, lowering)
         lowering.one_image = True  # MindSpore Lite 2.0 reads beyond its memory at larger batches
 

@@ -15,7 +15,7 @@ from .primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -26,6 +26,9 @@ class ConvTranspose(Convolution):
     W is laid out as for a convolution, (O, I, kh, kw), where ONNX has (I, O, kh, kw). ``pads`` are cut off
     the output, which ``output_padding`` (height, width) makes larger at the bottom and the right.
     """
+
+    def sees_one_position(self, node: Node, kernel: Sequence[int]) -> bool:
+        return False
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         x, weight, bias = inputs
@@ -68,7 +71,7 @@ class ConvTranspose(Convolution):
     def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
         return (1, 0, 2, 3) if name == node.inputs[1] and not node.depthwise else None
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         x, weight, bias = node.inputs
         attributes = node.attributes
         top, left, bottom, right = attributes["pads"]

@@ -17,7 +17,7 @@ from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -42,7 +42,7 @@ class Gemm(Operator):
     def unfold(self, node: Node, x: np.ndarray, positions: np.ndarray | None = None) -> np.ndarray:
         return x.T[None]
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         x, weight, bias = node.inputs
         lowering.emit(
             "MatMulFusion",
@@ -93,7 +93,7 @@ class Linear(Operator):
     def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
         return (1, 0) if name == node.inputs[1] else None
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         x, weight, bias = node.inputs
         order = last_in_place(lowering.order(x))
         lowering.emit(
@@ -121,6 +121,8 @@ class MatMul(Operator):
     Nothing is integrated over K: the channels of both, queries and keys say, are reduced together.
     """
 
+    is_contraction = True
+
     def axes(self, node: Node, structure: Structure) -> None:
         first, second = (structure.dims[name] for name in node.inputs)
         for one, other in zip(first[:-2], second[:-2]):
@@ -131,7 +133,7 @@ class MatMul(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().matmul(*inputs)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         first, second = node.inputs
         rank = len(lowering.shape(first))
         plain = tuple(range(rank))

@@ -17,7 +17,7 @@ from .base import Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -46,7 +46,7 @@ class Elementwise(Operator):
 
     attributes: ClassVar[dict[str, Any]] = {}
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         """In the order of the activation that has the output's shape, or of the first."""
         activations = [name for name in node.inputs if name not in lowering.graph.constants]
         whole = [name for name in activations if lowering.shape(name) == lowering.shape(node.output)]
@@ -63,6 +63,7 @@ class Add(Elementwise):
     primitive = "AddFusion"
     fuses_activation = True
     mixes = True
+    is_sum = True
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return inputs[0] + inputs[1]
@@ -73,6 +74,7 @@ class Mul(Elementwise):
     """a · b"""
 
     primitive = "MulFusion"
+    is_product = True
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return inputs[0] * inputs[1]

@@ -18,7 +18,7 @@ from .base import OnnxStep, Operator
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -42,7 +42,7 @@ class Concat(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().cat(list(inputs), node.attributes["axis"])
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         order = lowering.order(node.inputs[0])
         sources = [lowering.arranged(name, order) for name in node.inputs]
         lowering.emit("Concat", node, sources, order=order, axis=order.index(node.attributes["axis"]))
@@ -69,6 +69,10 @@ class Slice(Operator):
         else:
             dims[axis] = structure.refined(dims[axis], outer=blocks[0])
         structure.set(node.output, dims)
+
+    def slice_of(self, node: Node, axis: int) -> range | None:
+        start, stop, found, step = _cut(node)
+        return range(start, stop) if found == axis and step == 1 else None
 
     def settled(self, node: Node, dims: Mapping[str, tuple[Dimension, ...]]) -> Node:
         """``blocks`` and ``block``: of how many it is which, where their length is not fixed."""
@@ -97,7 +101,7 @@ class Slice(Operator):
         constants = {name: attributes[name] for name in self.onnx_inputs}
         return [OnnxStep("Slice", list(node.inputs), node.output, {}, constants)]
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         start, stop, axis, step = _cut(node)
         begin, end = expressions.constant(start), expressions.constant(stop)
         if "blocks" in node.attributes:

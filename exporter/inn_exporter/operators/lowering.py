@@ -7,7 +7,7 @@ costs a transposition where it is another. The network's outputs end in the orde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inn_runtime.manifest import Dimension, Expression
@@ -15,16 +15,26 @@ from inn_runtime.manifest import Dimension, Expression
 from ..graph import expressions
 from ..graph.graph import Graph, Node
 from ..graph.lowered import LoweredGraph, LoweredWeight
-from .primitives import NHWC, PRIMITIVES, RELU, RELU6
+from .primitives import NHWC, PRIMITIVES
+from .registry import operator
 
 Order = tuple[int, ...]
 """Dimensions of the graph's tensor in the engine's order."""
 
 
-class Lowering:
-    """What operators' lowering rules see: tensors by name, and `emit`."""
+class LoweringContext:
+    """What operators' lowering rules see: tensors by name, and `emit`.
 
-    def __init__(self, graph: Graph, dims: dict[str, tuple[Dimension, ...]]) -> None:
+    Parameters
+    ----------
+    graph : the network
+    dims : structure of every dimension of its tensors
+    fused : tensor → the activation that its producer applies itself
+    """
+
+    def __init__(
+        self, graph: Graph, dims: Mapping[str, tuple[Dimension, ...]], fused: Mapping[str, Node]
+    ) -> None:
         self.graph = graph
         self.dims = dims
         self.tensors: list[dict[str, Any]] = []
@@ -36,7 +46,7 @@ class Lowering:
         self._index: dict[tuple[str, Order], int] = {}
         self._wide: dict[tuple[str, Order], int] = {}
         self._orders: dict[str, Order] = {}
-        self._fused = _fusible_activations(graph)
+        self._fused = fused
 
     # ------------------------------------------------------------------ for lowering rules
     def shape(self, name: str) -> tuple[int, ...]:
@@ -50,7 +60,7 @@ class Lowering:
     def fused_activation(self, node: Node) -> dict[str, Any]:
         """The attribute for an activation fused into ``node``, if there is one."""
         fused = self._fused.get(node.output)
-        return {} if fused is None else {"activation_type": _activation_type(fused)}
+        return {} if fused is None else {"activation_type": operator(fused).engine_activation(fused)}
 
     def variable(self, name: str) -> int:
         """The tensor of an activation, in the engine's usual order."""
@@ -118,9 +128,8 @@ class Lowering:
         order = tuple(permutation or range(self.graph.constants[name].ndim))
         if name in self._orders:
             return self.arranged(name, order)
-        values = self.graph.constants[name]
         dims = tuple(self.dims[name][axis] for axis in order)
-        self.weights.append(LoweredWeight(name, order, dims, values.transpose(order)))
+        self.weights.append(LoweredWeight(name, order, dims))
         self._orders[name] = order
         self._index[name, order] = self._tensor({"name": name, "weight": len(self.weights) - 1})
         return self._index[name, order]
@@ -188,34 +197,21 @@ class Lowering:
         fused = self._fused.get(node.output)
         return node.output if fused is None else fused.output
 
-    # ------------------------------------------------------------------ the driver
-    def run(self) -> LoweredGraph:
-        from . import operator
-
-        graph = self.graph
-        absorbed = {activation.output for activation in self._fused.values()}
-        inputs = [self._input(name) for name in graph.inputs]
-        for node in graph.nodes:
-            if node.output not in absorbed:
-                operator(node).lower(node, self)
-        outputs = [self._output(name) for name in graph.outputs]
-        return LoweredGraph(
-            self.tensors, self.nodes, self.weights, inputs, outputs, self.macs, self.one_image
-        )
-
+    # ------------------------------------------------------------------ for the driver (`passes.lower`)
     def _tensor(self, entry: dict[str, Any]) -> int:
         self.tensors.append(entry)
         return len(self.tensors) - 1
 
-    def _input(self, name: str) -> int:
+    def input(self, name: str) -> int:
+        """A tensor for a network's input."""
         shape = self.graph.shapes[name]
         order = usual_order(len(shape))
         self._orders[name] = order
         self._index[name, order] = self._tensor({"name": name, "dims": [shape[axis] for axis in order]})
         return self._index[name, order]
 
-    def _output(self, name: str) -> int:
-        """The output in ONNX's order, under its own name."""
+    def output(self, name: str) -> int:
+        """The tensor of a network's output, in ONNX's order and under its own name."""
         held, plain = self._orders[name], tuple(range(len(self.graph.shapes[name])))
         index = self._index[name, held]
         if held == plain and self.tensors[index]["name"] == name:
@@ -224,29 +220,13 @@ class Lowering:
             self.tensors[index]["name"] = f"{name}.{'nhwc' if held == NHWC else 'moved'}"
         return self._move(index, [held.index(axis) for axis in plain], self._tensor({"name": name}))
 
+    def lowered(self, inputs: Sequence[int], outputs: Sequence[int]) -> LoweredGraph:
+        """All that was emitted."""
+        return LoweredGraph(
+            self.tensors, self.nodes, self.weights, list(inputs), list(outputs), self.macs, self.one_image
+        )
+
 
 def usual_order(rank: int) -> Order:
     """In which order the engine holds the dimensions of activations of a rank: images are NHWC."""
     return NHWC if rank == 4 else tuple(range(rank))
-
-
-def _fusible_activations(graph: Graph) -> dict[str, Node]:
-    """Tensor → the activation that alone reads it and that its producer can apply itself."""
-    from . import operator
-
-    consumers = graph.consumers()
-    result = {}
-    for node in graph.nodes:
-        readers = consumers.get(node.output, [])
-        alone = len(readers) == 1 and node.output not in graph.outputs
-        if alone and operator(node).fuses_activation and _activation_type(readers[0]) is not None:
-            result[node.output] = readers[0]
-    return result
-
-
-def _activation_type(node: Node) -> Any:
-    if node.op == "Relu":
-        return RELU
-    if node.op == "Clip" and (node.attributes["min"], node.attributes["max"]) == (0.0, 6.0):
-        return RELU6
-    return None

@@ -19,7 +19,7 @@ from .primitives import REDUCE_MEAN
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -41,7 +41,7 @@ class LayerNormalization(Operator):
         variance = ops().mean(centred * centred, -1, True)
         return centred * ops().rsqrt(variance + node.attributes["epsilon"]) * scale + shift
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         x, scale, shift = node.inputs
         order = last_in_place(lowering.order(x))
         lowering.emit(
@@ -90,7 +90,7 @@ class RMSNormalization(Operator):
             OnnxStep("Mul", [x, factor], node.output, {}, {}),
         ]
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         """The engine has no such layer."""
         x, power = node.inputs
         order = last_in_place(lowering.order(x))
@@ -123,7 +123,7 @@ class InstanceNormalization(Operator):
         normal = centred * ops().rsqrt(variance + node.attributes["epsilon"])
         return normal * scale.reshape((1, -1, 1, 1)) + shift.reshape((1, -1, 1, 1))
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         x, scale, shift = node.inputs
         operands = [lowering.variable(x), lowering.weight(scale), lowering.weight(shift)]
         lowering.emit("InstanceNorm", node, operands, epsilon=node.attributes["epsilon"])

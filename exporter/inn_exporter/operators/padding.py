@@ -16,7 +16,7 @@ from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..graph.view import View
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -50,7 +50,7 @@ class Pad(Operator):
         pads = tuple(n for pair in reversed(pairs) for n in pair)
         return ops().pad(inputs[0], pads, mode=mode, value=value)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         attributes = node.attributes
         order = lowering.order(node.inputs[0])
         source = lowering.arranged(node.inputs[0], order)
@@ -71,7 +71,7 @@ def _around(dim: Dim, before: int, after: int) -> Dim:
 
 def emit_pad(
     node: Node,
-    lowering: Lowering,
+    lowering: LoweringContext,
     source: int,
     pads: Sequence[int],
     step: str | None = None,

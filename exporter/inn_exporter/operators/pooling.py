@@ -18,7 +18,7 @@ from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..graph.view import View
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -32,7 +32,7 @@ class Pool(Operator):
         _, _, height, width = structure.graph.shape(node.output)
         structure.set(node.output, [batch, channels, fixed(height), fixed(width)])
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         top, left, bottom, right = node.attributes["pads"]
         source = lowering.variable(node.inputs[0])
         lowering.emit(
@@ -89,6 +89,7 @@ class GlobalAveragePool(Operator):
     """Mean over height and width, which stay as length 1."""
 
     mixes = True
+    is_global_mean = True
 
     def axes(self, node: Node, structure: Structure) -> None:
         batch, channels, *_ = structure.dims[node.inputs[0]]
@@ -98,14 +99,14 @@ class GlobalAveragePool(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().mean(inputs[0], (2, 3), True)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         _emit_global(node, lowering, "AvgPoolFusion")
 
 
 _GLOBAL: dict[str, Any] = {"global": True}
 
 
-def _emit_global(node: Node, lowering: Lowering, primitive: str) -> None:
+def _emit_global(node: Node, lowering: LoweringContext, primitive: str) -> None:
     lowering.emit(
         primitive,
         node,
@@ -129,7 +130,7 @@ class GlobalMaxPool(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().amax(inputs[0], (2, 3), True)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         _emit_global(node, lowering, "MaxPoolFusion")
 
 
@@ -153,7 +154,7 @@ class LRN(Operator):
         scale = node.attributes["bias"] + node.attributes["alpha"] / size * sums
         return x / ops().pow(scale, node.attributes["beta"])
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         size = node.attributes["size"]
         lowering.emit(
             "LRN",

@@ -15,7 +15,7 @@ from .primitives import REDUCE_MAX, REDUCE_MEAN, REDUCE_SUM
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -31,7 +31,7 @@ class Reduction(Operator):
             dims[axis] = fixed(1)
         structure.set(node.output, dims)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         order = lowering.order(node.inputs[0])
         axes = sorted(order.index(axis) for axis in node.attributes["axes"])
         source = lowering.arranged(node.inputs[0], order)
@@ -78,7 +78,7 @@ class ReduceMax(Reduction):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().amax(inputs[0], tuple(node.attributes["axes"]), True)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         """MindSpore Lite 2.0 takes 0 for a largest value below 0, except over the last axis."""
         (axis,) = node.attributes["axes"]
         rank = len(lowering.shape(node.output))

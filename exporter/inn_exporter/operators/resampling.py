@@ -16,7 +16,7 @@ from .primitives import FORMAT_NHWC
 from .registry import imports, register
 
 if TYPE_CHECKING:
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 METHODS = {"linear": 0, "nearest": 1}
@@ -51,7 +51,7 @@ class Resize(Operator):
         aligned = node.attributes["coordinate_transformation_mode"] == "align_corners"
         return ops().interpolate(x, size=extent, mode="bilinear", align_corners=aligned)
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         sizes = lowering.integers(f"{node.name}.sizes", lowering.shape(node.output)[2:])
         nearest: dict[str, Any] = {"nearest_mode": FLOOR} if node.attributes["mode"] == "nearest" else {}
         lowering.emit(
@@ -70,7 +70,7 @@ class _Shuffle(Operator):
 
     primitive: str
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         lowering.emit(
             self.primitive,
             node,

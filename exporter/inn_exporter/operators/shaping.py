@@ -23,7 +23,7 @@ from .registry import imports, register
 
 if TYPE_CHECKING:
     from ..graph.view import View
-    from .lowering import Lowering
+    from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
 
@@ -32,6 +32,7 @@ class Flatten(Operator):
     """(batch, C, …) to (batch, C · …); a channel becomes a run of neighbours."""
 
     mixes = True
+    only_moves = True
 
     def axes(self, node: Node, structure: Structure) -> None:
         batch, *dims = structure.dims[node.inputs[0]]
@@ -42,7 +43,7 @@ class Flatten(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().flatten(inputs[0])
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         source = lowering.plain(node.inputs[0])
         lowering.emit("Flatten", node, [source], axis=1)
 
@@ -52,6 +53,7 @@ class Unsqueeze(Operator):
     """(batch, C) to (batch, C, 1, 1); ``axes`` are (2, 3)."""
 
     mixes = True
+    only_moves = True
     onnx_inputs = ("axes",)
 
     def axes(self, node: Node, structure: Structure) -> None:
@@ -61,7 +63,7 @@ class Unsqueeze(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().reshape(inputs[0], (*inputs[0].shape, 1, 1))
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         shape = lowering.integers(f"{node.name}.shape", [-1, 1, 1, lowering.length(node.output, 1)])
         lowering.emit("Reshape", node, [lowering.variable(node.inputs[0]), shape])
 
@@ -75,6 +77,7 @@ class Reshape(Operator):
     """
 
     mixes = True
+    only_moves = True
     onnx_inputs = ("shape",)
 
     def axes(self, node: Node, structure: Structure) -> None:
@@ -104,7 +107,7 @@ class Reshape(Operator):
             inputs[0], tuple(inputs[0].shape[i] if n == 0 else n for i, n in enumerate(shape))
         )
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         before, after = lowering.shape(node.inputs[0]), lowering.shape(node.output)
         held = lowering.order(node.inputs[0])
         order, plain = _order_after(held, before, after), tuple(range(len(after)))
@@ -162,6 +165,7 @@ class Transpose(Operator):
     """Dimensions in another order ``perm``; the batch stays first."""
 
     mixes = True
+    only_moves = True
 
     def axes(self, node: Node, structure: Structure) -> None:
         dims = structure.dims[node.inputs[0]]
@@ -170,7 +174,7 @@ class Transpose(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().transpose(inputs[0], node.attributes["perm"])
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
         """Nothing moves: the same tensor is known in another order."""
         perm = node.attributes["perm"]
         order = tuple(perm.index(axis) for axis in lowering.order(node.inputs[0]))
@@ -202,8 +206,8 @@ class ChannelShuffle(Operator):
             OnnxStep("Reshape", [swapped], node.output, {}, {"shape": (0, -1, *extent)}),
         ]
 
-    def lower(self, node: Node, lowering: Lowering) -> None:
-        """Through a dimension of length 1, see `Lowering.plain_for_reshape`."""
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
+        """Through a dimension of length 1, see `LoweringContext.plain_for_reshape`."""
         _, _, *extent = lowering.shape(node.output)
         count = node.attributes["groups"]
         channels = lowering.length(node.output, 1)

@@ -44,7 +44,7 @@ def contractions(graph: Graph, channels: Channels) -> list[Contraction]:
     """The products of activations that sum over a channel group."""
     found = []
     for node in graph.nodes:
-        if node.op != "MatMul":
+        if not operator(node).is_contraction:
             continue
         (segment, *others) = channels.dims[node.inputs[0]][-1]
         if segment.group is not None and not others:
@@ -60,10 +60,10 @@ def _layer_behind(graph: Graph, name: str) -> Node | None:
         node = producers[name]
         if operator(node).linear and not node.depthwise:
             return node
-        scaled = node.op == "Mul" and node.inputs[1] in graph.constants
+        scaled = operator(node).is_product and node.inputs[1] in graph.constants
         if scaled and graph.constants[node.inputs[1]].size != 1:
             return None
-        if node.op not in ("Reshape", "Transpose") and not scaled:
+        if not operator(node).only_moves and not scaled:
             return None
         name = node.inputs[0]
     return None
@@ -139,7 +139,7 @@ def _keeps_heads(node: Node, channels: Channels, group: int) -> bool:
     """Whether a node lets the channels of each head be mixed."""
     if operator(node).linear:
         return not node.depthwise and bool(channels.along(node.inputs[1], group))
-    if node.op == "MatMul":  # values, averaged by weights that know nothing of their channels
+    if operator(node).is_contraction:  # values, averaged by weights that know nothing of their channels
         first, second = (channels.along(name, group) for name in node.inputs)
         return not first and second == [len(channels.dims[node.inputs[1]]) - 1]
-    return node.op in ("Reshape", "Transpose")
+    return operator(node).only_moves

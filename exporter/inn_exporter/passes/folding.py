@@ -22,49 +22,42 @@ def fold(graph: Graph) -> Graph:
 def _separated(graph: Graph) -> Graph:
     """One layer for each slice of the channels of a layer that is read in no other way."""
     consumers = graph.consumers()
-    constants, pieces, nodes = dict(graph.constants), set(), []
+    constants, gone, nodes = dict(graph.constants), set(), []
     for node in graph.nodes:
-        if node.output in pieces:
+        if node.output in gone:
             continue
-        slices = consumers.get(node.output, [])
-        if not _is_cut(graph, node, slices):
+        readers = consumers.get(node.output, [])
+        pieces = _pieces(graph, node, readers)
+        if not pieces:
             nodes.append(node)
-            continue
-        for index, piece in enumerate(slices):
-            rows = slice(piece.attributes["starts"][0], piece.attributes["ends"][0])
+        for index, (reader, piece) in enumerate(zip(readers, pieces)):
             names = []
             for name in node.inputs[1:]:
                 names.append(replace(graph, constants=constants).unused_name(f"{name}.{index}"))
-                constants[names[-1]] = graph.constants[name][rows]
+                constants[names[-1]] = graph.constants[name][piece.start : piece.stop]
             inputs = (node.inputs[0], *names)
-            nodes.append(node.rewired(name=f"{node.name}.{index}", inputs=inputs, outputs=piece.outputs))
-            pieces.add(piece.output)
+            nodes.append(node.rewired(name=f"{node.name}.{index}", inputs=inputs, outputs=reader.outputs))
+            gone.add(reader.output)
     result = replace(graph, nodes=nodes, constants=constants)
     result.drop_unused_constants()
     return result
 
 
-def _is_cut(graph: Graph, node: Node, readers: list[Node]) -> bool:
-    """Whether a dense layer is read only by slices of its channels, none of which overlap."""
-    if (
-        not operator(node).linear
-        or node.depthwise
-        or node.op == "GroupedConv"
-        or node.output in graph.outputs
-    ):
-        return False
-    channels = operator(node).channel_axis % len(graph.shape(node.output))
-    kept: list[int] = []
-    for reader in readers:
-        attributes = reader.attributes
-        if reader.op != "Slice" or attributes["axes"] != (channels,) or attributes["steps"] != (1,):
-            return False
-        kept += range(attributes["starts"][0], attributes["ends"][0])
-    return len(readers) > 1 and len(kept) == len(set(kept))
+def _pieces(graph: Graph, node: Node, readers: list[Node]) -> list[range]:
+    """The channels that each reader of a dense layer takes, where all are slices of which none overlap."""
+    layer = operator(node)
+    if not layer.linear or node.depthwise or not layer.own_rows or node.output in graph.outputs:
+        return []
+    channels = layer.channel_axis % len(graph.shape(node.output))
+    found = [operator(reader).slice_of(reader, channels) for reader in readers]
+    pieces = [piece for piece in found if piece is not None]
+    kept = [channel for piece in pieces for channel in piece]
+    apart = len(pieces) == len(found) > 1 and len(kept) == len(set(kept))
+    return pieces if apart else []
 
 
 def _folded(graph: Graph) -> Graph:
-    """Fold every ``Mul`` and ``Add`` by a constant that follows a layer which nothing else reads.
+    """Fold every product with and sum of a constant that follows a layer which nothing else reads.
 
     Batch normalisation arrives as such a pair. Works in float64 and rounds once at the end.
     """
@@ -83,7 +76,7 @@ def _folded(graph: Graph) -> Graph:
             continue
         layer = nodes[place]
         _, weight, bias = layer.inputs
-        if node.op == "Mul":
+        if operator(node).is_product:
             constants[weight] *= operand.reshape(-1, *[1] * (constants[weight].ndim - 1))
             constants[bias] *= operand
         else:
@@ -100,7 +93,8 @@ def _folded(graph: Graph) -> Graph:
 def _channel_constant(graph: Graph, node: Node, layer: Node) -> np.ndarray | None:
     """The constant of an elementwise node as one value per channel of a layer (or one for all), if it is
     that."""
-    if node.op not in ("Mul", "Add") or node.inputs[1] not in graph.constants:
+    scales_or_shifts = operator(node).is_product or operator(node).is_sum
+    if not scales_or_shifts or node.inputs[1] not in graph.constants:
         return None
     values = graph.constants[node.inputs[1]]
     if graph.shape(node.output) != graph.shape(node.inputs[0]):

@@ -21,8 +21,7 @@ def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tup
     ------
     UsageError : a pattern matches nothing
     """
-    free = with_free_streams(graph)
-    everything = analyse(free)
+    free, everything = analyse(with_free_streams(graph))
     if not keep and not only:
         return free, everything
     names = {group.name for group in (*everything.groups, *everything.alternatives)}
@@ -30,8 +29,8 @@ def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tup
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise UsageError(f"{option}: no channel group matches {pattern!r}; inn groups lists them")
-    graph = with_free_streams(graph, pinned_by(keep, only))
-    return graph, analyse(graph, pinned_by(keep, only))
+    pinned = pinned_by(keep, only)
+    return analyse(with_free_streams(graph, pinned), pinned)
 
 
 def check_groups(graph: Graph, channels: Channels, quadrature: str) -> None:

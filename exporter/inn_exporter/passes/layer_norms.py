@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import prod
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def with_free_streams(graph: Graph, keep: Callable[[str], bool] = lambda name: F
     if not any(node.op == NORM for node in graph.nodes):
         return graph
     # As if all streams were free, to see which can be.
-    channels = analyse(_reduced(graph, {node.output for node in graph.nodes if node.op == NORM}), keep)
+    _, channels = analyse(_reduced(graph, {node.output for node in graph.nodes if node.op == NORM}), keep)
     constants = {name: values.astype(np.float64) for name, values in graph.constants.items()}
     norms: set[str] = set()
     for group in range(len(channels.groups)):
@@ -121,8 +120,8 @@ class _Stream:
             return True
         norm = self._behind[x]
         # A shift is the same everywhere only where every output sees one whole input.
-        windowed = prod(self.graph.shape(weight)[2:]) > 1 or any(node.attributes.get("pads", ()))
-        if norm is None or node.output in along or windowed or node.op == "ConvTranspose":
+        whole = operator(node).sees_one_position(node, self.graph.shape(weight))
+        if norm is None or node.output in along or not whole:
             return False
         self.readers.append((node, norm))
         return True

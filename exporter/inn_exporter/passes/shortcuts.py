@@ -18,7 +18,7 @@ def graph_with_early_shortcuts(graph: Graph) -> Graph:
     early = set()
     for node in graph.nodes:
         branches = [producers[name] for name in node.inputs if name in producers]
-        if node.op == "Add" and len(branches) == 2 and all(operator(b).linear for b in branches):
+        if operator(node).is_sum and len(branches) == 2 and all(operator(b).linear for b in branches):
             early.add(min(branches, key=lambda b: graph.constants[b.inputs[1]].size).output)
     ready = {*graph.inputs, *graph.constants, ""}
     waiting, nodes = list(graph.nodes), []

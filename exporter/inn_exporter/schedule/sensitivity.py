@@ -16,6 +16,7 @@ from ..execution.divergence import output_divergence
 from ..execution.moments import Moments
 from ..graph.graph import Node
 from ..ordering.continuous import ContinuousNetwork
+from ..passes.scoring import scoring
 
 
 # ---------------------------------------------------------------------- measuring
@@ -31,7 +32,7 @@ def sensitivities(
     One walk over the full network: where a group begins, the rest of the network runs at each of its widths.
     ``grams`` are those of `full_grams`.
     """
-    network = network.with_graph(network.graph.scoring())
+    network = network.with_graph(scoring(network.graph))
     graph, channels = network.graph, network.channels
     reference = forward.run(graph, images)
     members = [_members(network, group) for group in range(len(channels.groups))]

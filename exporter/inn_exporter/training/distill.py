@@ -18,6 +18,7 @@ from ..data.samples import Samples, check_labels
 from ..execution import forward
 from ..graph.graph import Graph
 from ..ordering.continuous import ContinuousNetwork
+from ..passes.scoring import scoring
 from .student import BATCH, Student, error_of
 
 RATES = (0.01, 0.003, 0.001)
@@ -62,7 +63,7 @@ def distill(
     ------
     UsageError : labels do not fit the network
     """
-    network = network.with_graph(network.graph.scoring())
+    network = network.with_graph(scoring(network.graph))
     lessons = _lessons(network.graph, samples)
     judged = [array[:JUDGED] for array in lessons]
     if held_out is not None:

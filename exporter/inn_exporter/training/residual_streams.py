@@ -21,7 +21,9 @@ from ..calibration.calibration import Calibration
 from ..data.samples import Samples
 from ..execution import forward
 from ..graph.graph import Graph
+from ..operators import operator
 from ..ordering.continuous import ContinuousNetwork
+from ..passes.scoring import scoring
 from .distill import judging_lessons, train
 from .student import Student, error_of
 
@@ -50,7 +52,7 @@ def residual_sums(graph: Graph) -> list[str]:
     return [
         node.output
         for node in graph.nodes
-        if node.op == "Add" and len(graph.shapes[node.output]) > 2
+        if operator(node).is_sum and len(graph.shapes[node.output]) > 2
         if not any(graph.constant_inputs(node))
     ]
 
@@ -138,8 +140,8 @@ def learn_streams(
         lambda part: progress(TRAINING + (1 - TRAINING) * part),
         fixed,
     )
-    scoring = network.graph.scoring()
-    judged = judging_lessons(scoring, held_out)
+    scored = scoring(network.graph)
+    judged = judging_lessons(scored, held_out)
     for calibrated, found in zip(sizes.values(), learned):
-        if error_of(scoring, judged, found.constants) < error_of(scoring, judged, calibrated.constants):
+        if error_of(scored, judged, found.constants) < error_of(scored, judged, calibrated.constants):
             vars(calibrated).update(vars(found))

@@ -30,6 +30,7 @@ from ..graph.graph import Graph
 from ..integral.sampling import Sampling
 from ..operators import operator
 from ..ordering.continuous import ContinuousNetwork, round_constants
+from ..passes.scoring import scoring
 from ..storage.stored import store
 from .batches import Batches
 from .checkpoint import Checkpoint, digest
@@ -94,7 +95,7 @@ def tune(
             "sizes": {f"{size:g}": found.widths for size, found in sizes.items()},
         }
         kept = Checkpoint(Path(checkpoint), identity)
-    run = _Run(network.with_graph(network.graph.scoring()), sizes, samples, tuning, kept)
+    run = _Run(network.with_graph(scoring(network.graph)), sizes, samples, tuning, kept)
     for done in run.steps():
         progress(done)
     graph = replace(network.graph, constants=run.network.constants())
