@@ -6,14 +6,20 @@ import argparse
 import json
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inn_runtime import UsageError
+import inn_runtime
+from inn_runtime import Bundle, UsageError
 from inn_runtime.cli.options import preprocess_option, preprocess_values
 
-from .defaults import DISTILL_IMAGES, LARGEST_REFIT, SPAN_STEPS
+from .option_fields import add_arguments, given
+from .options import Options
 from .training.options import Tuning
+
+GROUP_OPTIONS = ("keep", "only", "input_shapes")
+"""What decides about the channel groups."""
 
 
 def export_command(subparsers: Any) -> None:
@@ -62,118 +68,17 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         "--evaluate", type=Path, metavar="LABELLED.npz", help="images and 'labels' that measure the curve"
     )
     parser.add_argument(
-        "--quadrature",
-        choices=("calibrated", "trapezoid", "rescaled", "none"),
-        default="calibrated",
-        help="calibrated (default), the paper's trapezoid on uniform nodes, plain channel selection (none), "
-        "or that with every layer's means and deviations restored (rescaled)",
-    )
-    parser.add_argument(
-        "--order",
-        choices=("nested", "smooth", "l1", "given"),
-        help="channel order (default: fits the quadrature)",
-    )
-    parser.add_argument("--sizes", help="comma-separated sizes in (0, 1] (default: the presets)")
-    parser.add_argument(
-        "--effort",
-        choices=("fast", "refit", "distill"),
-        default="refit",
-        help="fast: quadratures only (seconds); refit: kernels too, see --refit-up-to and --span-steps "
-        "(minutes, default); distill: then train on all images toward the original's outputs, without labels "
-        "(longer)",
-    )
-    parser.add_argument(
-        "--refit-up-to",
-        type=float,
-        default=LARGEST_REFIT,
-        metavar="SIZE",
-        help=f"largest size whose kernels are refitted, and so stored (default: {LARGEST_REFIT:g})",
-    )
-    parser.add_argument(
-        "--span-steps",
-        type=int,
-        default=SPAN_STEPS,
-        metavar="N",
-        help="steps of fitting the kernels of several layers together, after each was fitted alone "
-        f"(default: {SPAN_STEPS}; 0: in closed form only)",
-    )
-    parser.add_argument(
-        "--distill-images",
-        type=int,
-        default=DISTILL_IMAGES,
-        metavar="N",
-        help="images that distill learns from, with repetition, all sizes together "
-        f"(default: {DISTILL_IMAGES:,})",
-    )
-    parser.add_argument(
-        "--limit",
-        type=float,
-        metavar="MINUTES",
-        help="how long the export may take: distill learns from fewer images, by a timed estimate",
-    )
-    tuning = parser.add_argument_group("tuning")
-    tuning.add_argument("--seen", type=int, metavar="N", help="images to learn from, with repetition")
-    tuning.add_argument("--batch", type=int, metavar="N", help="images of a step, on all processes together")
-    tuning.add_argument("--rate", type=float, help="peak of Adam's learning rate")
-    tuning.add_argument("--mirror", action="store_true", help="turn half of the images left to right")
-    tuning.add_argument(
-        "--partitions",
-        action="store_true",
-        help="tune only where each size samples the axes (trapezoid only)",
-    )
-    for name, what in (("--least", "smallest"), ("--most", "largest")):
-        tuning.add_argument(name, type=float, metavar="SIZE", help=f"{what} size drawn (trapezoid only)")
-    tuning.add_argument(
-        "--patience",
-        type=int,
-        metavar="N",
-        help="stop after N twentieths of the work without a lower loss on held-out images",
-    )
-    tuning.add_argument(
-        "--checkpoint",
+        "--like",
         type=Path,
-        metavar="FILE",
-        help="written twenty times; an interrupted run goes on from it",
+        metavar="OLD.inn",
+        help="export as that bundle was, but for what is said otherwise",
     )
-    parser.add_argument("--storage", choices=("float16", "float32", "int8"), default="float16")
-    parser.add_argument(
-        "--optimise",
-        choices=("uniform", "flops", "params", "latency"),
-        default="uniform",
-        help="uniform (default): all channel groups shrink alike; else: those shrink most that matter least "
-        "for what they save, at no more FLOPs, parameters or latency than uniform widths",
-    )
-    parser.add_argument(
-        "--align", type=int, help="widths are multiples of this (default: 8 for flops and latency, else 1)"
-    )
-    parser.add_argument("--images", type=int, default=256, help="images to calibrate with (default: 256)")
-    parser.add_argument("--seed", type=int, default=0)
-    _group_arguments(parser)
+    add_arguments(parser, Options)
+    add_arguments(parser.add_argument_group("tuning"), Tuning)
     preprocess_option(parser, "with it, images may be folders of files")
     parser.add_argument("--labels", type=Path, metavar="NAMES.txt", help="class names, one a line")
     parser.add_argument("--json", action="store_true", help="print the bundle's summary as JSON")
     parser.set_defaults(run=_export)
-
-
-def _group_arguments(parser: argparse.ArgumentParser) -> None:
-    """What decides about the channel groups."""
-    parser.add_argument(
-        "--keep",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="channel groups that are not resized (inn groups lists them)",
-    )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="PATTERN", help="resize these channel groups only"
-    )
-    parser.add_argument(
-        "--input-shape",
-        action="append",
-        default=[],
-        metavar="NAME=1,3,224,224",
-        help="shape of an input that the file leaves open",
-    )
 
 
 def groups_command(subparsers: Any) -> None:
@@ -181,7 +86,7 @@ def groups_command(subparsers: Any) -> None:
     help_text = "list the channel groups of an ONNX network: what is resized together"
     parser = subparsers.add_parser("groups", help=help_text, description=help_text)
     parser.add_argument("model", type=Path, help="the ONNX file")
-    _group_arguments(parser)
+    add_arguments(parser, Options, GROUP_OPTIONS)
     parser.add_argument("--json", action="store_true", help="print them as JSON")
     parser.set_defaults(run=_groups)
 
@@ -196,44 +101,48 @@ def export_onnx_command(subparsers: Any) -> None:
     parser.set_defaults(run=_export_onnx)
 
 
-def _export(options: argparse.Namespace) -> None:
+def _export(arguments: argparse.Namespace) -> None:
     from inn_runtime.cli.summary import describe, format_summary
 
-    from .bundling.draft import PRESETS
     from .pipeline import export
 
+    like = None if arguments.like is None else inn_runtime.open(arguments.like)
+    preprocessing = preprocess_values(arguments.preprocess)
+    labels = _lines(arguments.labels) if arguments.labels else ()
+    if like is not None:
+        preprocessing = preprocessing or _preprocessing_of(like)
+        labels = labels or like.manifest.labels
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         bundle = export(
-            options.model,
-            options.output,
-            options.calibrate or options.tune,
-            evaluate=options.evaluate,
-            quadrature=options.quadrature,
-            order=options.order,
-            sizes=_numbers(options.sizes, "--sizes") if options.sizes else tuple(PRESETS.values()),
-            effort=options.effort,
-            refit_up_to=options.refit_up_to,
-            span_steps=options.span_steps,
-            distill_images=options.distill_images,
-            limit=options.limit,
-            tune=options.tune,
-            tuning=_tuning(options),
-            checkpoint=options.checkpoint,
-            storage=options.storage,
-            optimise=options.optimise,
-            align=options.align,
-            images=options.images,
-            seed=options.seed,
-            keep=options.keep,
-            only=options.only,
-            preprocessing=preprocess_values(options.preprocess),
-            labels=_lines(options.labels) if options.labels else (),
-            input_shapes=dict(_shape(text) for text in options.input_shape),
+            arguments.model,
+            arguments.output,
+            arguments.calibrate or arguments.tune,
+            _options(arguments, like),
+            evaluate=arguments.evaluate,
+            tune=arguments.tune,
+            labels=labels,
+            preprocessing=preprocessing,
             progress=True,
         )
     summary = describe(bundle)
-    print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
+    print(json.dumps(summary, indent=1) if arguments.json else format_summary(summary))
+
+
+def _options(arguments: argparse.Namespace, like: Bundle | None) -> Options:
+    """What the command line names, and else what another bundle was made with."""
+    start = Options() if like is None else Options.of(like)
+    chosen = given(arguments, Options)
+    tuning = given(arguments, Tuning)
+    if tuning:
+        seed = chosen.get("seed", start.seed)
+        chosen["tuning"] = replace(start.tuning or Tuning(seed=seed), **tuning)
+    return replace(start, tunes=arguments.tune is not None or start.tunes, **chosen)
+
+
+def _preprocessing_of(bundle: Bundle) -> dict[str, Any]:
+    ports = bundle.manifest.inputs
+    return {port.name: port.preprocessing for port in ports if port.preprocessing is not None}
 
 
 def _groups(options: argparse.Namespace) -> None:
@@ -241,8 +150,9 @@ def _groups(options: argparse.Namespace) -> None:
     from .passes.folding import fold
     from .passes.groups import chosen_groups
 
-    graph = fold(import_onnx(options.model, dict(_shape(text) for text in options.input_shape)))
-    _, channels = chosen_groups(graph, options.keep, options.only)
+    chosen = Options(**given(options, Options))
+    graph = fold(import_onnx(options.model, chosen.input_shapes))
+    _, channels = chosen_groups(graph, chosen.keep, chosen.only)
     resized = {f"{member}" for group in channels.groups for member in group.members}
     weights = {member.rpartition(":")[0] for member in resized}
     found = {
@@ -269,18 +179,11 @@ def _format_groups(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _tuning(options: argparse.Namespace) -> Tuning:
-    names = ("seen", "batch", "rate", "mirror", "partitions", "least", "most", "patience", "seed")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    return Tuning(**given)
-
-
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
 def _export_onnx(options: argparse.Namespace) -> None:
-    import inn_runtime
     from inn_runtime.files import write_atomically
 
     from .bundling.onnx_writer import export_onnx
@@ -288,21 +191,6 @@ def _export_onnx(options: argparse.Namespace) -> None:
     content = export_onnx(inn_runtime.open(options.bundle), options.size)
     write_atomically(options.output, content)
     print(f"{options.output}: {len(content) / 1e6:.2f} MB")
-
-
-def _numbers(text: str, option: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{option}: expected comma-separated numbers, found {text!r}") from None
-
-
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    name, _, shape = text.rpartition("=")
-    try:
-        return name, tuple(int(part) for part in shape.split(","))
-    except ValueError:
-        raise UsageError(f"--input-shape: expected NAME=1,3,224,224, found {text!r}") from None
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from .data.samples import Samples
 from .execution import forward
 from .graph.channels import Channels
 from .graph.graph import Graph
-from .schedule.widths import JUDGED
+from .schedule.widths import COMPARED
 from .training.distill import shares
 
 # Durations in forward passes of the full network, as a ResNet-20 on two busy cores had them (within a factor
@@ -45,7 +45,7 @@ def estimate(
     macs: Expression,
     uniform: Mapping[float, Sequence[int]],
     calibration: Samples,
-    judged: int,
+    held_out: int,
     optimise: str,
     tuned: int = 0,
     streams: float = 0.0,
@@ -60,7 +60,7 @@ def estimate(
     ----------
     macs : multiply-accumulates of one image
     uniform : size → widths
-    judged : how many images measure the curve
+    held_out : how many images measure the curve
     tuned : how many images tuning sees
     streams : share of distillation's images that streams are learned from, see `streams`
     span_steps : of sizes ``refit_up_to`` this one, see `spans`
@@ -72,10 +72,10 @@ def estimate(
         forward.run(graph, few)
         times.append(time.perf_counter() - start)
     one_pass = float(np.median(times[1:])) / min(_TIMED_IMAGES, len(calibration))
-    passes: float = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + judged)
+    passes: float = (len(uniform) + 1) * (_CALIBRATION_PASSES * len(calibration) + held_out)
     passes += _TUNING_PASSES * tuned
     if optimise != "uniform":
-        passes += len(channels.groups) * _SCHEDULE_PASSES * min(JUDGED, len(calibration))
+        passes += len(channels.groups) * _SCHEDULE_PASSES * min(COMPARED, len(calibration))
     full = max(value_of(macs, channels.sizes), 1)
     costs = {size: value_of(macs, widths) / full for size, widths in uniform.items()}
     least, slope = _SPAN_PASSES

@@ -15,16 +15,12 @@ from inn_runtime.noise import noise
 from ..data.samples import Samples
 from ..execution import forward
 from ..graph.graph import Graph
+from ..graph.outputs import is_classifier
 from .draft import Draft
 from .onnx_writer import resized_constants
 
 COLLAPSE = {"agreement": 0.8, "psnr": 25.0}
 """Below this a resized network no longer stands in for the original."""
-
-
-def is_classifier(graph: Graph) -> bool:
-    """One output of class scores, (batch, classes)."""
-    return len(graph.outputs) == 1 and graph.gives_scores()
 
 
 def measure(

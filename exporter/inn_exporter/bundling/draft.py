@@ -17,12 +17,11 @@ from inn_runtime.manifest_parser import FORMAT_VERSION, parse
 from safetensors.numpy import save
 
 from ..calibration.calibrated_size import CalibratedSize
+from ..defaults import PRESETS
 from ..graph.lowered import LoweredGraph
 from ..ordering.continuous import ContinuousNetwork
 from ..storage.bits import calibration_storage
 from ..storage.stored import Stored, store
-
-PRESETS = {"tiny": 0.25, "small": 0.5, "medium": 0.7, "large": 0.85, "full": 1.0}
 
 
 @dataclass
@@ -57,10 +56,12 @@ def assemble(
     preprocessing: Mapping[str, Any],
     seed: int,
     schedule: str = "uniform",
+    made: Mapping[str, str] | None = None,
 ) -> Draft:
     """A bundle without its measured curve and self-check; ``sizes`` maps each size below 1 to its data.
 
-    ``schedule`` is the cost by which the widths of the sizes were chosen; see `SCHEDULES`.
+    ``schedule`` is the cost by which the widths of the sizes were chosen, see `OBJECTIVES`; ``made`` says how
+    the bundle was made, see `Options.recorded`.
     """
     graph, channels = network.graph, network.channels
     draft = Draft(
@@ -72,6 +73,7 @@ def assemble(
                 "mindspore": version("mindspore"),
                 "python": platform.python_version(),
                 "date": date.today().isoformat(),
+                **(made or {}),
             },
             "inputs": [
                 {

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from inn_runtime.axes import Axis, Grid
 from inn_runtime.resample import Discretisation
 
 from ..ordering.continuous import ContinuousNetwork
-from ..storage.bits import LARGEST_SHARE, store_coarsely
+from ..storage.bits import fewest_bits, share_of_error
 from ..storage.gptq import Sensitivity
 from ..storage.stored import Stored
 
 
-@dataclass
+@dataclass(frozen=True)
 class CalibratedSize:
-    """What calibration finds for one size.
+    """What calibration finds for one size. Never changed: what is found next makes another.
 
     Attributes
     ----------
     widths : width of every channel group
     refit : whether kernels are refitted
+    storage : of the control grids, which decides how calibration data are stored
     tables : quadrature → B - B0, (N, n), as it will be stored
     constants : every constant of the resized network, in the graph's layout
     changed : constants that take the place of sampled ones: corrected biases, rescaled kernels
@@ -30,13 +31,14 @@ class CalibratedSize:
     grids : group → nodes and weights that this size has of its own
     """
 
-    widths: list[int]
+    widths: Sequence[int]
     refit: bool = False
-    tables: dict[int, Stored] = field(default_factory=dict)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
-    changed: dict[str, Stored] = field(default_factory=dict)
-    corrections: dict[str, Stored] = field(default_factory=dict)
-    grids: dict[int, Grid] = field(default_factory=dict)
+    storage: str = "float16"
+    tables: Mapping[int, Stored] = field(default_factory=dict)
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    changed: Mapping[str, Stored] = field(default_factory=dict)
+    corrections: Mapping[str, Stored] = field(default_factory=dict)
+    grids: Mapping[int, Grid] = field(default_factory=dict)
 
     def discretisation(self, axes: Sequence[Axis]) -> Discretisation:
         """The size as far as its tables are known."""
@@ -50,56 +52,72 @@ class CalibratedSize:
         """A constant as the rules alone sample it, without tables."""
         return network.constant(name, self.discretisation(network.axes).without_tables())
 
-    def correct(
+    def with_constants(self, values: Mapping[str, np.ndarray]) -> CalibratedSize:
+        """With constants that follow from what is stored anyway."""
+        return replace(self, constants={**self.constants, **values})
+
+    def with_changed(self, name: str, stored: Stored) -> CalibratedSize:
+        """With a constant that takes the place of the sampled one."""
+        found = self.with_constants({name: stored.read()})
+        return replace(found, changed={**self.changed, name: stored})
+
+    def with_kernel(
         self,
         network: ContinuousNetwork,
         name: str,
         exact: np.ndarray,
-        storage: str,
         sensitivity: Sensitivity,
         budget: float,
-    ) -> None:
-        """Give a kernel of this size's own; what is stored is its difference from its base."""
+    ) -> CalibratedSize:
+        """With a kernel of this size's own; what is stored is its difference from its base, rounded so that a
+        kernel of average size makes a squared error of ``budget`` at most."""
         base = self.base(network, name)
-        self.corrections[name] = self._rounded(network, exact - base, storage, sensitivity, budget, 0)
-        self.constants[name] = base + self.corrections[name].read()
+        correction = self._rounded(network, exact - base, sensitivity, budget, channel=0)
+        found = self.with_constants({name: base + correction.read()})
+        return replace(found, corrections={**self.corrections, name: correction})
 
-    def set_table(
+    def with_table(
         self,
         network: ContinuousNetwork,
         index: int,
         table: np.ndarray,
-        storage: str,
         sensitivity: Sensitivity,
         budget: float,
-    ) -> None:
-        """Give a quadrature its B - B0."""
-        self.tables[index] = self._rounded(network, table, storage, sensitivity, budget, 1)
+    ) -> CalibratedSize:
+        """With B - B0 of a quadrature, rounded likewise."""
+        stored = self._rounded(network, table, sensitivity, budget, channel=1)
+        return replace(self, tables={**self.tables, index: stored})
 
     def _rounded(
         self,
         network: ContinuousNetwork,
         values: np.ndarray,
-        storage: str,
         sensitivity: Sensitivity,
         budget: float,
         channel: int,
     ) -> Stored:
-        """As few bits as keep the squared error within ``budget``, which is for a kernel of average size.
+        share = share_of_error(values.size, network.kernel_values(self.widths))
+        return fewest_bits(values, self.storage, sensitivity, share * budget, channel)
 
-        Errors of all layers add up, and each bit divides one layer's by four: bytes are least where every
-        layer's error is in proportion to how many values it has.
-        """
-        share = min(values.size / network.kernel_values(self.widths), LARGEST_SHARE)
-        return store_coarsely(values, storage, sensitivity, share * budget, channel)
+    def only(self, kept: set[str]) -> CalibratedSize:
+        """Without what was found for other constants; tables stay."""
 
-    def sample(self, network: ContinuousNetwork) -> None:
-        """Work all constants out anew, from the control grids and what is stored for this size."""
-        discretisation, self.constants = self.discretisation(network.axes), {}
+        def among(values: Mapping[str, Stored]) -> dict[str, Stored]:
+            return {name: stored for name, stored in values.items() if name in kept}
+
+        constants = {name: values for name, values in self.constants.items() if name in kept}
+        return replace(
+            self, constants=constants, changed=among(self.changed), corrections=among(self.corrections)
+        )
+
+    def sampled(self, network: ContinuousNetwork) -> CalibratedSize:
+        """With all constants worked out anew, from the control grids and what is stored for this size."""
+        discretisation, constants = self.discretisation(network.axes), {}
         for name in network.graph.constants:
             if name in self.changed:
-                self.constants[name] = self.changed[name].read()
+                constants[name] = self.changed[name].read()
             elif name in self.corrections:
-                self.constants[name] = self.base(network, name) + self.corrections[name].read()
+                constants[name] = self.base(network, name) + self.corrections[name].read()
             else:
-                self.constants[name] = network.constant(name, discretisation)
+                constants[name] = network.constant(name, discretisation)
+        return replace(self, constants=constants)

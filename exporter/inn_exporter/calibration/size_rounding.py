@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 from inn_runtime.axes import prior
@@ -66,8 +65,10 @@ class SizeRounding:
     def coarsest(
         self, loss: Callable[[CalibratedSize], float], enough: float
     ) -> tuple[CalibratedSize, float]:
-        """The size and its loss with the largest of `NOISES` whose loss is ``enough``, else with the
-        least."""
+        """The size and its loss with the largest of `NOISES` whose loss is ``enough``, else with the least.
+
+        By bisection, for which the loss must rise with the noise; it nearly does.
+        """
         low, high = 0, len(NOISES) - 1  # places; at ``high`` the loss is enough, as far as is known
         best: tuple[CalibratedSize, float] | None = None
         while low < high or best is None:
@@ -86,24 +87,16 @@ class SizeRounding:
         Each layer's bias makes up for what rounding, its own and that of layers before, does to the mean of
         its outputs: these errors are alike in all images, and add up.
         """
-        old = self._size
-        size = replace(
-            old,
-            tables=dict(old.tables),
-            changed=dict(old.changed),
-            corrections=dict(old.corrections),
-            constants=dict(old.constants),
-        )
-        found = dict(self._images)
+        size, found = self._size, dict(self._images)
 
         def step(node: Node) -> np.ndarray:
-            self._round_constants(size, node, noise)
+            nonlocal size
+            size = self._rounded_constants(size, node, noise)
             output = forward.run_node(node, found, size.constants)
             if operator(node).linear:
                 bias = node.inputs[2]
                 moved = self._means[node.output] - _channel_means(node, output)
-                size.changed[bias] = store(self._exact[bias] + moved, "float32")
-                size.constants[bias] = size.changed[bias].read()
+                size = size.with_changed(bias, store(self._exact[bias] + moved, "float32"))
                 view = channels_second(node, output)
                 view += moved.reshape(1, -1, *[1] * (view.ndim - 2))
             return output
@@ -111,29 +104,28 @@ class SizeRounding:
         for node in forward.walk(self._graph, found, step):
             for index in self._network.channels.quadratures_of.get(node.output, ()):
                 if index in self._tables:
-                    self._round_table(size, index, noise)
+                    size = self._rounded_table(size, index, noise)
         return size
 
-    def _round_table(self, size: CalibratedSize, index: int, noise: float) -> None:
+    def _rounded_table(self, size: CalibratedSize, index: int, noise: float) -> CalibratedSize:
         _, group = self._network.channels.quadratures[index]
         table, sensitivity = self._tables[index], self._quadratures[index]
         whole = prior(self._network.axes[group], size.widths[group]) + table
-        storage = size.tables[index].values.dtype.name
-        size.set_table(self._network, index, table, storage, sensitivity, noise * sensitivity.error(whole))
+        return size.with_table(self._network, index, table, sensitivity, noise * sensitivity.error(whole))
 
-    def _round_constants(self, size: CalibratedSize, node: Node, noise: float) -> None:
-        """Fill in what a node reads, from the tables as they were rounded; its bias is exact yet."""
+    def _rounded_constants(self, size: CalibratedSize, node: Node, noise: float) -> CalibratedSize:
+        """With what a node reads, from the tables as they were rounded; its bias is exact yet."""
         discretisation = size.discretisation(self._network.axes)
         for name in self._graph.constant_inputs(node):
             if name in size.corrections:
                 kernel, sensitivity = self._exact[name], self._kernels[name]
-                storage = size.corrections[name].values.dtype.name
                 budget = noise * sensitivity.error(kernel)
-                size.correct(self._network, name, kernel, storage, sensitivity, budget)
+                size = size.with_kernel(self._network, name, kernel, sensitivity, budget)
             elif name in size.changed:
-                size.constants[name] = self._exact[name]
+                size = size.with_constants({name: self._exact[name]})
             else:
-                size.constants[name] = self._network.constant(name, discretisation)
+                size = size.with_constants({name: self._network.constant(name, discretisation)})
+        return size
 
 
 def _channel_means(node: Node, activation: np.ndarray) -> np.ndarray:

@@ -106,8 +106,8 @@ def fit_span(
     target: np.ndarray,
     steps: int,
     rounding: float,
-) -> bool:
-    """Improve a size in place, where refitted kernels are to be moved; whether that was so.
+) -> CalibratedSize:
+    """A better size, where refitted kernels are to be moved and that helps; else the same object.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def fit_span(
     rounding : what rounding may add to the squared error that is left, relative to it
     """
     if not any(name in size.corrections for node in span.nodes for name in span.constant_inputs(node)):
-        return False
+        return size
     inputs = {name: array[: len(target)] for name, array in inputs.items()}
     fit = _Fit(span, size, inputs, target)
     before, left = fit.run(steps)
@@ -128,9 +128,7 @@ def fit_span(
         return _relative_error(forward.run(span, inputs, found.constants)[span.outputs[0]], target)
 
     found, error = SizeRounding(network, span, size, few, exact).coarsest(loss, (1 + rounding) * left)
-    if error < before:
-        vars(size).update(vars(found))
-    return error < before
+    return found if error < before else size
 
 
 def _relative_error(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -18,10 +18,6 @@ from ..errors import CalibrationDataError
 from ..graph.graph import Graph
 from .folders import load_folder
 
-FEWEST_IMAGES = 16
-"""Fewer images leave most quadratures undetermined; 64 lose 1 to 2 points at half width, 256 are enough."""
-
-
 LARGEST_VALUE = 1e5
 
 

@@ -6,28 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..defaults import FEWEST_IMAGES
 from ..graph.graph import Graph
-from .samples import FEWEST_IMAGES, Samples, Source, load_samples
+from .samples import Samples, Source, load_samples
 
 MOST_HELD_OUT = 2000
 
 
 @dataclass(frozen=True)
-class Material:
+class Splits:
     """Images, by what they are for.
 
     Attributes
     ----------
     calibration : calibrate
-    judged : measure the curve, and judge schedules and what was distilled without labels
-    lessons : distillation learns from them
-    tuned : the control grids or the partitions are trained on them
+    held_out : measure the curve, and judge schedules and what was distilled without labels
+    training : distillation learns from them
+    tuning : the control grids or the partitions are trained on them
     """
 
     calibration: Samples
-    judged: Samples
-    lessons: Samples
-    tuned: Samples | None = None
+    held_out: Samples
+    training: Samples
+    tuning: Samples | None = None
 
     @classmethod
     def load(
@@ -38,8 +39,8 @@ class Material:
         evaluate: Source | None,
         images: int,
         seed: int,
-    ) -> Material:
-        """Of ``data``, ``images`` calibrate; without ``evaluate`` a fifth, or what is spare, is judged.
+    ) -> Splits:
+        """Of ``data``, ``images`` calibrate; without ``evaluate`` a fifth, or what is spare, is held out.
 
         Raises
         ------
@@ -47,9 +48,9 @@ class Material:
         """
         pool = load_samples(data, graph, FEWEST_IMAGES, preprocessing)
         if evaluate is not None:
-            judged = load_samples(evaluate, graph, 1, preprocessing)
+            held_out = load_samples(evaluate, graph, 1, preprocessing)
         else:
             spare = max(len(pool) // 5, len(pool) - images)
-            pool, judged = pool.split(len(pool) - min(MOST_HELD_OUT, spare), seed)
+            pool, held_out = pool.split(len(pool) - min(MOST_HELD_OUT, spare), seed)
         calibration, _ = pool.split(min(images, len(pool)), seed)
-        return cls(calibration, judged, pool.unlabelled())
+        return cls(calibration, held_out, pool.unlabelled())

@@ -1,4 +1,4 @@
-"""How far a resized network's outputs are from the original's."""
+"""How far a resized network's outputs are from the original's, by what they are."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import log_softmax
 
+from ..graph.outputs import OutputKind
 
-def output_divergence(found: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> float:
-    """Mean of the `score_divergences` of class scores, (images, classes); for other outputs, squared error
-    relative to the reference's. Several outputs add up."""
+
+def output_divergence(
+    found: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    kinds: Mapping[str, OutputKind],
+) -> float:
+    """Mean of the `score_divergences` of class scores, (images, classes); of values, squared error relative
+    to the reference's. Several outputs add up."""
     total = 0.0
     for name, expected in reference.items():
-        if expected.ndim == 2:
+        if kinds[name] is OutputKind.SCORES:
             total += float(np.mean(score_divergences(found[name], expected)))
         else:
             p, q = expected.astype(np.float64), found[name].astype(np.float64)

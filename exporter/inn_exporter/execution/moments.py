@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ SPREAD = 0.01
 
 
 def channel_rows(
-    activation: np.ndarray, channels: Channels, key: QuadratureKey, widths: list[int]
+    activation: np.ndarray, channels: Channels, key: QuadratureKey, widths: Sequence[int]
 ) -> Iterator[np.ndarray]:
     """Chunks of (N, samples): the stretch's channels against images, positions and repeats."""
     dimension = channels.dims[key.tensor][key.dim]
@@ -38,14 +38,14 @@ def channel_rows(
         yield blocks.transpose(1, 0, 2).reshape(width, -1)
 
 
-def table_moments(x: np.ndarray, channels: Channels, key: QuadratureKey, widths: list[int]) -> np.ndarray:
+def table_moments(x: np.ndarray, channels: Channels, key: QuadratureKey, widths: Sequence[int]) -> np.ndarray:
     """E[x xᵀ] of what a quadrature integrates, (1, n, n)."""
     rows = np.concatenate(list(channel_rows(x, channels, key, widths)), 1)
     return (rows @ rows.T / rows.shape[1]).astype(np.float64)[None]
 
 
 def second_moments(
-    full: np.ndarray, resized: np.ndarray, channels: Channels, key: QuadratureKey, widths: list[int]
+    full: np.ndarray, resized: np.ndarray, channels: Channels, key: QuadratureKey, widths: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """C = E[x x'ᵀ], (N, n), G = E[x' x'ᵀ], (n, n), in float64, and E|x|².
 
@@ -101,7 +101,7 @@ class Moments:
                 self._pooled.add(key)
 
     def __call__(
-        self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: list[int]
+        self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """C, G and E|x|² of one quadrature.
 

@@ -72,10 +72,6 @@ class Graph:
         """Tensor name → the node that writes it."""
         return {name: node for node in self.nodes for name in node.outputs}
 
-    def gives_scores(self) -> bool:
-        """Whether all outputs are scores of classes, (batch, classes)."""
-        return all(len(self.shapes[name]) == 2 for name in self.outputs)
-
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of an activation or constant."""
         return self.constants[name].shape if name in self.constants else self.shapes[name]

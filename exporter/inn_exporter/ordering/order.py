@@ -21,8 +21,6 @@ from .nested import nested_order
 from .rotation import nested_rotation, rotatable_groups, rotate
 from .smooth import _weight_features, largest_first, smooth_path
 
-ORDERS = ("nested", "smooth", "l1", "given")
-
 
 def order_channels(
     graph: Graph,

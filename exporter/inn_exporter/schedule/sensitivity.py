@@ -15,6 +15,7 @@ from ..execution import forward
 from ..execution.divergence import output_divergence
 from ..execution.moments import Moments
 from ..graph.graph import Node
+from ..graph.outputs import output_kinds
 from ..ordering.continuous import ContinuousNetwork
 from ..passes.scoring import scoring
 
@@ -34,6 +35,7 @@ def sensitivities(
     """
     network = network.with_graph(scoring(network.graph))
     graph, channels = network.graph, network.channels
+    kinds = output_kinds(graph)
     reference = forward.run(graph, images)
     members = [_members(network, group) for group in range(len(channels.groups))]
     starts: dict[str, list[int]] = {}
@@ -51,7 +53,7 @@ def sensitivities(
                 discretisation = _shrunk(network, grams, group, width)
                 changed = {name: network.constant(name, discretisation) for name in members[group]}
                 outputs = forward.run(rest, full, {**graph.constants, **changed})
-                result[group][width] = output_divergence(outputs, reference)
+                result[group][width] = output_divergence(outputs, reference, kinds)
         return forward.run_node(node, full, graph.constants)
 
     total = sum(map(len, widths))

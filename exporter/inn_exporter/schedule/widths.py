@@ -15,32 +15,22 @@ from typing import Callable
 import numpy as np
 
 from ..graph.lowered import LoweredGraph
+from ..graph.outputs import gives_scores
 from ..ordering.continuous import ContinuousNetwork
 from .cost import Cost
 from .sensitivity import full_grams, sensitivities
 from .spending import Ladder, ladder, loss_curve, spend
 
-OBJECTIVES = {"uniform": 1, "flops": 8, "params": 1, "latency": 8}
-"""What widths may be chosen for, and what they are then multiples of unless the user says otherwise."""
-
-
-JUDGED, FITTED = 256, 256
+COMPARED, FITTED = 256, 256
 """Images by which outputs are compared, and images to which the quadratures are fitted."""
-
-
 POWER = 3.0
 """At size s no group becomes narrower than the share s to this power of its channels, whatever that saves:
 measured alone, many groups look useless that are not when others shrink too …"""
-
-
 ADDITIVE = 0.2
 """… unless what class scores lose in all groups, each measured alone, adds up to less than this, in nats:
 then that is about what they lose together."""
-
-
 LEAST = 1 / 8
 """The least share of its channels that a group is tried with, unless a floor is lower."""
-
 
 _MEASURED = (1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)
 
@@ -59,7 +49,7 @@ def schedule(
 
     Parameters
     ----------
-    objective : one of `OBJECTIVES`, not ``uniform``
+    objective : one of `defaults.OBJECTIVES`, not ``uniform``
     lowered : the same network
     uniform : size, below 1 → the width of every group if all shrink alike
     align : widths are multiples of this, or full
@@ -74,12 +64,12 @@ def schedule(
     ladders = [ladder(full, width, align, cost.block) for full, width in zip(sizes, least)]
     step = max(1, len(next(iter(images.values()))) // FITTED)
     grams = full_grams(network, {name: array[::step][:FITTED] for name, array in images.items()})
-    few = {name: array[:JUDGED] for name, array in held_out.items()}
+    few = {name: array[:COMPARED] for name, array in held_out.items()}
     wanted = [_measured(rungs) for rungs in ladders]
     measured = sensitivities(network, grams, wanted, few, progress)
     losses = [loss_curve(rungs, found) for rungs, found in zip(ladders, measured)]
     budgets = {size: int(cost(np.array(widths))) for size, widths in uniform.items()}
-    additive = ADDITIVE if network.graph.gives_scores() else 0.0
+    additive = ADDITIVE if gives_scores(network.graph) else 0.0
     return spend(ladders, losses, cost, budgets, floors, additive)
 
 

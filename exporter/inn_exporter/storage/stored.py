@@ -11,10 +11,6 @@ from inn_runtime.packed import LEAST, packed_length
 
 from .gptq import Sensitivity, nonzero
 
-STORAGES = ("float32", "float16", "int8")
-"""Of control grids; calibration data may also be int1 to int6."""
-
-
 _CLIPS = np.geomspace(1.0, 0.1, 24, dtype=np.float32)
 """Where the range of packed integers may end, relative to a channel's largest value."""
 

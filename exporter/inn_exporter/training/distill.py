@@ -34,7 +34,7 @@ THROWN_OFF = 1.5
 """… by a loss this many times what it was before on the same images."""
 
 
-JUDGED = 512
+JUDGING = 512
 """Images, at most, by which a distilled size must beat the calibrated one."""
 
 
@@ -46,8 +46,8 @@ def distill(
     seed: int,
     progress: Callable[[float], None] = lambda done: None,
     held_out: Samples | None = None,
-) -> None:
-    """Improve calibrated sizes in place.
+) -> dict[float, CalibratedSize]:
+    """The sizes, each distilled where that brings it nearer to the original.
 
     Parameters
     ----------
@@ -64,23 +64,24 @@ def distill(
     UsageError : labels do not fit the network
     """
     network = network.with_graph(scoring(network.graph))
-    lessons = _lessons(network.graph, samples)
-    judged = [array[:JUDGED] for array in lessons]
+    examples = _examples(network.graph, samples)
+    judging = [array[:JUDGING] for array in examples]
     if held_out is not None:
-        judged = judging_lessons(network.graph, held_out)
+        judging = held_out_examples(network.graph, held_out)
 
-    def lesson(indices: np.ndarray) -> list[np.ndarray]:
-        return [array[indices] for array in lessons]
+    def batch(indices: np.ndarray) -> list[np.ndarray]:
+        return [array[indices] for array in examples]
 
-    done = 0.0
-    for share, calibrated in zip(shares(list(sizes)), sizes.values()):
+    result, done = dict(sizes), 0.0
+    for share, (key, calibrated) in zip(shares(list(sizes)), sizes.items()):
         student = Student(network, calibrated, samples.inputs)
-        for part in train(student, lesson, len(samples), round(seen * share), seed, RATES):
+        for part in train(student, batch, len(samples), round(seen * share), seed, RATES):
             progress(done + share * part)
-        found, rounded = student.rounded(judged)
-        if rounded < error_of(network.graph, judged, calibrated.constants):
-            vars(calibrated).update(vars(found))  # a short run may end worse than it began
+        found, rounded = student.rounded(judging)
+        if rounded < error_of(network.graph, judging, calibrated.constants):
+            result[key] = found  # a short run may end worse than it began
         done += share
+    return result
 
 
 def shares(sizes: Sequence[float]) -> list[float]:
@@ -89,24 +90,24 @@ def shares(sizes: Sequence[float]) -> list[float]:
     return [share / sum(missing) for share in missing]
 
 
-def judging_lessons(graph: Graph, held_out: Samples) -> list[np.ndarray]:
-    """Inputs and outputs by which a size is judged: of `JUDGED` images, at most."""
-    return _lessons(graph, held_out.take(np.arange(len(held_out))[:JUDGED]))
+def held_out_examples(graph: Graph, held_out: Samples) -> list[np.ndarray]:
+    """Inputs and outputs by which a size is judged: of `JUDGING` images, at most."""
+    return _examples(graph, held_out.take(np.arange(len(held_out))[:JUDGING]))
 
 
-def _lessons(graph: Graph, samples: Samples) -> list[np.ndarray]:
+def _examples(graph: Graph, samples: Samples) -> list[np.ndarray]:
     """One array per input, one per output of the original, and the labels if there are any."""
     outputs = forward.run(graph, samples.inputs)
-    lessons = [samples.inputs[name] for name in graph.inputs] + [outputs[name] for name in graph.outputs]
+    examples = [samples.inputs[name] for name in graph.inputs] + [outputs[name] for name in graph.outputs]
     if samples.labels is not None:
         check_labels(graph, samples.labels)
-        lessons.append(samples.labels.astype(np.int32))
-    return lessons
+        examples.append(samples.labels.astype(np.int32))
+    return examples
 
 
 def train(
     student: Student,
-    lesson: Callable[[np.ndarray], list[np.ndarray]],
+    batch: Callable[[np.ndarray], list[np.ndarray]],
     count: int,
     seen: int,
     seed: int,
@@ -118,7 +119,7 @@ def train(
 
     Parameters
     ----------
-    lesson : indices of images → inputs, what the outputs should be, and labels if there are any
+    batch : indices of images → inputs, what the outputs should be, and labels if there are any
     count : of images
     seen : how many to learn from, with repetition
     rates : that are tried, the highest first
@@ -129,12 +130,12 @@ def train(
     order = np.concatenate([random.permutation(count) for _ in range(-(-steps * BATCH // count))])
     batches = [order[step * BATCH : (step + 1) * BATCH] for step in range(steps)]
     tried = min(TRIED, steps)
-    before = np.mean([student.error(lesson(batch)) for batch in batches[:tried]])
+    before = np.mean([student.error(batch(chosen)) for chosen in batches[:tried]])
     for peak in rates:
         total = 0.0
         student.reset()
-        for step, batch in enumerate(batches):
-            loss, gradients = gradient(*map(tensor, lesson(batch)))
+        for step, chosen in enumerate(batches):
+            loss, gradients = gradient(*map(tensor, batch(chosen)))
             rate = peak * 0.5 * (1 + math.cos(math.pi * step / steps))
             for learned, slope in zip(student.learned, gradients):
                 learned.step(slope.asnumpy(), rate, step + 1)

@@ -7,36 +7,49 @@ from dataclasses import dataclass, fields
 from inn_runtime import UsageError
 from inn_runtime.plan import LARGEST
 
+from ..option_fields import described, option
+
 
 @dataclass(frozen=True)
 class Tuning:
     """How to tune.
 
-    Attributes
-    ----------
-    seen : images seen, with repetition; one that several sizes learn from in a step counts once
-    batch : images of a step, on all machines together
-    rate : peak of Adam's learning rate, which follows a cosine after a short linear rise; None: 0.0005, for
-        partitions 0.005
-    mirror : half of the images are turned left to right
-    sizes : how many sizes below the full one learn in a step, the smallest always among them
-    least, most : smallest and largest size, up to 1.5, where these are drawn at random
-    partitions : only the nodes at which each size samples the axes are tuned; trapezoid only
-    patience : stop after so many twentieths of the work without a lower loss on held-out images (a twentieth
-        of them, 1,000 at most), and go back to where it was lowest; None: never
-    seed : of the order of images, of mirroring and of the sizes
+        Attributes
+        ----------
+    {options}
     """
 
-    seen: int = 300_000
-    batch: int = 128
-    rate: float | None = None
-    mirror: bool = False
-    sizes: int = 2
-    least: float = 0.25
-    most: float = 1.0
-    partitions: bool = False
-    patience: int | None = None
-    seed: int = 0
+    seen: int = option(
+        300_000,
+        "images to learn from, with repetition; one that several sizes learn from in a step counts once",
+        read=int,
+        metavar="N",
+    )
+    batch: int = option(128, "images of a step, on all processes together", read=int, metavar="N")
+    rate: float | None = option(
+        None,
+        "peak of Adam's learning rate, which follows a cosine after a short linear rise (default: 0.0005; "
+        "for partitions 0.005)",
+        read=float,
+    )
+    mirror: bool = option(False, "turn half of the images left to right", read=None)
+    partitions: bool = option(False, "tune only where each size samples the axes (trapezoid only)", read=None)
+    least: float = option(0.25, "smallest size drawn (trapezoid only)", read=float, metavar="SIZE")
+    most: float = option(1.0, "largest size drawn, up to 1.5 (trapezoid only)", read=float, metavar="SIZE")
+    patience: int | None = option(
+        None,
+        "stop after N twentieths of the work without a lower loss on held-out images (a twentieth of them, "
+        "1,000 at most), and go back to where it was lowest",
+        read=int,
+        metavar="N",
+    )
+    sizes: int = option(
+        2,
+        "how many sizes below the full one learn in a step, the smallest always among them",
+        read=int,
+        shown=False,
+    )
+    seed: int = option(0, "of the order of images, of mirroring and of the sizes", read=int, shown=False)
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -55,3 +68,6 @@ class Tuning:
     def peak(self) -> float:
         """The rate, or its default."""
         return self.rate or (0.005 if self.partitions else 5e-4)
+
+
+Tuning.__doc__ = (Tuning.__doc__ or "").replace("{options}", described(Tuning))

@@ -24,7 +24,7 @@ from ..graph.graph import Graph
 from ..operators import operator
 from ..ordering.continuous import ContinuousNetwork
 from ..passes.scoring import scoring
-from .distill import judging_lessons, train
+from .distill import held_out_examples, train
 from .student import Student, error_of
 
 FEW = 4096
@@ -96,8 +96,8 @@ def learn_streams(
     seed: int,
     held_out: Samples,
     progress: Callable[[float], None] = lambda done: None,
-) -> None:
-    """Improve calibrated sizes in place, where that brings ``held_out``'s scores nearer to the original's.
+) -> dict[float, CalibratedSize]:
+    """The sizes, each with streams learned where that brings ``held_out``'s scores nearer to the original's.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ def learn_streams(
     judging = held_out.take(np.arange(min(len(held_out), ROUNDED_BY))).inputs
     judging_sums = forward.run(stem.graph, judging)
 
-    def lesson(
+    def examples(
         inputs: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], size: Discretisation
     ) -> list[np.ndarray]:
         """The stem's inputs, and its sums at the channels that the size keeps."""
-        sampled = [solver.sampled(name, wanted[name], size) for name in sums]
+        sampled = [solver.targets.sampled(name, wanted[name], size) for name in sums]
         return [*(inputs[name] for name in stem.graph.inputs), *sampled]
 
     learned: list[CalibratedSize] = []
@@ -126,22 +126,27 @@ def learn_streams(
         discretisation = calibrated.discretisation(network.axes)
 
         def batch(indices: np.ndarray, size: Discretisation = discretisation) -> list[np.ndarray]:
-            return lesson(samples.take(indices).inputs, original(indices), size)
+            return examples(samples.take(indices).inputs, original(indices), size)
 
         student = Student(stem, calibrated, samples.inputs)
         for part in train(student, batch, len(samples), seen // len(sizes), seed, RATES):
             progress(TRAINING * (len(learned) + part) / len(sizes))
-        found, _ = student.rounded(lesson(judging, judging_sums, discretisation))
+        found, _ = student.rounded(examples(judging, judging_sums, discretisation))
         learned.append(found)
     fixed = {node.output for node in stem.graph.nodes}
-    solver.run(
+    learned = solver.run(
         learned,
         calibration.inputs,
         lambda part: progress(TRAINING + (1 - TRAINING) * part),
         fixed,
     )
     scored = scoring(network.graph)
-    judged = judging_lessons(scored, held_out)
-    for calibrated, found in zip(sizes.values(), learned):
-        if error_of(scored, judged, found.constants) < error_of(scored, judged, calibrated.constants):
-            vars(calibrated).update(vars(found))
+    held_out_pairs = held_out_examples(scored, held_out)
+
+    def error(size: CalibratedSize) -> float:
+        return error_of(scored, held_out_pairs, size.constants)
+
+    return {
+        key: found if error(found) < error(calibrated) else calibrated
+        for (key, calibrated), found in zip(sizes.items(), learned)
+    }

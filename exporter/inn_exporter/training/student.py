@@ -23,11 +23,12 @@ from ..execution.linear_algebra import WHITENING_IMAGES, roots
 from ..execution.moments import table_moments
 from ..execution.patches import patch_moments
 from ..graph.graph import Graph, Node
+from ..graph.outputs import output_kinds
 from ..integral.sampling import along
 from ..operators import operator
 from ..ordering.continuous import ContinuousNetwork
 from ..storage.bits import DISTILLED_ROUNDING
-from .losses import LABEL_WEIGHT, cross_entropy, distillation_loss
+from .losses import batch_loss
 
 BATCH = 32
 
@@ -42,19 +43,12 @@ BIAS_SCALE = 0.1
 WHITENING_RIDGE = 0.01
 
 
-def _loss(outputs: Sequence[Any], expected: Sequence[Any]) -> Any:
-    """How far outputs are from the original's and, where labels follow these, from them."""
-    loss = distillation_loss(outputs, expected[: len(outputs)])
-    if len(expected) > len(outputs):
-        loss = loss + LABEL_WEIGHT * cross_entropy(outputs[0], expected[-1])
-    return loss
-
-
-def error_of(graph: Graph, lessons: Sequence[np.ndarray], constants: Mapping[str, np.ndarray]) -> float:
-    """The loss of a graph with other constants over some lessons: arrays for its inputs, then its outputs."""
-    found = forward.run(graph, dict(zip(graph.inputs, lessons)), constants)
+def error_of(graph: Graph, examples: Sequence[np.ndarray], constants: Mapping[str, np.ndarray]) -> float:
+    """The loss of a graph with other constants over examples: arrays for its inputs, then its outputs."""
+    found = forward.run(graph, dict(zip(graph.inputs, examples)), constants)
     outputs = [tensor(found[name]) for name in graph.outputs]
-    return float(_loss(outputs, [tensor(array) for array in lessons[len(graph.inputs) :]]).asnumpy())
+    expected = [tensor(array) for array in examples[len(graph.inputs) :]]
+    return float(batch_loss(outputs, expected, list(output_kinds(graph).values())).asnumpy())
 
 
 class _Learned:
@@ -116,6 +110,7 @@ class Student:
         self._network = network
         self._graph, self._channels, self._axes = network.graph, network.channels, network.axes
         self._size = size
+        self._kinds = list(output_kinds(network.graph).values())
         self._constants: dict[str, _Learned] = {}
         self._tables: dict[int, _Learned] = {}
         self._fixed = {name: tensor(values) for name, values in size.constants.items()}
@@ -178,15 +173,17 @@ class Student:
         start = prior(self._axes[segment.group], self._size.widths[segment.group])
         return tensor(start.astype(np.float32)) + self._tables[segment.quadrature].parameter
 
-    def loss(self, *lesson: Any) -> Any:
-        """Of a batch of lessons, as tensors."""
+    def loss(self, *batch: Any) -> Any:
+        """Of a batch of examples, as tensors."""
         count = len(self._graph.inputs)
-        return _loss(forward.outputs(self._graph, lesson[:count], self.constant), lesson[count:])
+        return batch_loss(
+            forward.outputs(self._graph, batch[:count], self.constant), batch[count:], self._kinds
+        )
 
-    def error(self, lessons: Sequence[np.ndarray]) -> float:
-        """The loss over some lessons, as learned so far."""
-        parts = range(0, len(lessons[0]), BATCH)
-        losses = [self.loss(*(tensor(array[i : i + BATCH]) for array in lessons)) for i in parts]
+    def error(self, examples: Sequence[np.ndarray]) -> float:
+        """The loss over some examples, as learned so far."""
+        parts = range(0, len(examples[0]), BATCH)
+        losses = [self.loss(*(tensor(array[i : i + BATCH]) for array in examples)) for i in parts]
         return float(np.mean([loss.asnumpy() for loss in losses]))
 
     def reset(self) -> None:
@@ -194,8 +191,8 @@ class Student:
         for learned in self.learned:
             learned.reset()
 
-    def rounded(self, judged: Sequence[np.ndarray]) -> tuple[CalibratedSize, float]:
-        """The size with what was learned, rounded as it will be stored, and its loss over ``judged``.
+    def rounded(self, held_out: Sequence[np.ndarray]) -> tuple[CalibratedSize, float]:
+        """The size with what was learned, rounded as it will be stored, and its loss over ``held_out``.
 
         As coarsely as keeps that loss, all layers alike relative to their outputs.
         """
@@ -204,11 +201,11 @@ class Student:
         tables = {index: learned.parameter.asnumpy() for index, learned in self._tables.items()}
 
         def loss(size: CalibratedSize) -> float:
-            size.sample(self._network)
-            return error_of(self._graph, judged, size.constants)
+            return error_of(self._graph, held_out, size.sampled(self._network).constants)
 
         rounding = SizeRounding(self._network, self._graph, self._size, self._images, exact, tables)
-        return rounding.coarsest(loss, (1 + DISTILLED_ROUNDING) * self.error(judged))
+        found, error = rounding.coarsest(loss, (1 + DISTILLED_ROUNDING) * self.error(held_out))
+        return found.sampled(self._network), error
 
 
 def _whole(segment: Any, sizes: Sequence[int]) -> Any:

@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from inn_runtime import InnError, UsageError
@@ -27,6 +27,7 @@ from ..calibration.calibrated_size import CalibratedSize
 from ..data.samples import Samples, check_labels
 from ..execution import forward
 from ..graph.graph import Graph
+from ..graph.outputs import output_kinds
 from ..integral.sampling import Sampling
 from ..operators import operator
 from ..ordering.continuous import ContinuousNetwork, round_constants
@@ -56,6 +57,21 @@ class _Size:
     own: dict[str, Any] = field(default_factory=dict)
 
 
+class Tuned(NamedTuple):
+    """What tuning gives.
+
+    Attributes
+    ----------
+    network : with tuned control grids
+    sizes : with tuned biases, and constants that follow from these grids
+    log : rows of the step and the mean loss of every size since the row before
+    """
+
+    network: ContinuousNetwork
+    sizes: dict[float, CalibratedSize]
+    log: list[dict[str, Any]]
+
+
 def tune(
     network: ContinuousNetwork,
     sizes: Mapping[float, CalibratedSize],
@@ -64,8 +80,8 @@ def tune(
     storage: str = "float16",
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[float], None] = lambda done: None,
-) -> tuple[ContinuousNetwork, list[dict[str, Any]]]:
-    """Tune a network's control grids, and in place the biases of calibrated sizes.
+) -> Tuned:
+    """Tune a network's control grids, and the biases of calibrated sizes.
 
     Parameters
     ----------
@@ -75,11 +91,6 @@ def tune(
     storage : of the control grids, which are rounded to it at the end
     checkpoint : file that is written twenty times, and read first if it exists
     progress : called with the share of the work done
-
-    Returns
-    -------
-    The network with tuned control grids, and a log: rows of the step and the mean loss of every size since
-    the row before.
 
     Raises
     ------
@@ -100,8 +111,7 @@ def tune(
         progress(done)
     graph = replace(network.graph, constants=run.network.constants())
     tuned = network.with_graph(round_constants(graph, storage))
-    run.write_back(tuned, sizes)
-    return tuned, run.log
+    return Tuned(tuned, run.tuned_sizes(tuned, sizes), run.log)
 
 
 def objective(graph: Graph, samples: Samples, tuning: Tuning) -> tuple[Objective, list[np.ndarray]]:
@@ -126,7 +136,8 @@ def objective(graph: Graph, samples: Samples, tuning: Tuning) -> tuple[Objective
     if tuning.mirror:
         turned = {name: np.ascontiguousarray(array[..., ::-1]) for name, array in samples.inputs.items()}
         targets[1] = forward.run(graph, turned)[name]
-    return lambda outputs, target: distillation_loss(outputs, [target]), targets
+    kinds = list(output_kinds(graph).values())
+    return lambda outputs, target: distillation_loss(outputs, [target], kinds), targets
 
 
 def cosine(peak: float, steps: int) -> list[float]:
@@ -165,6 +176,7 @@ class _Run:
             for size, calibrated in sorted(sizes.items())
         ]
         self._labelled = samples.labels is not None
+        self._kinds = list(output_kinds(graph).values())
         self._objective, targets = objective(graph, samples, tuning)
         held_out = max(1, min(1000, len(samples) // 20)) if tuning.patience else 0
         self._held_out = [array[:held_out] for array in (*samples.inputs.values(), targets[0])]
@@ -269,15 +281,18 @@ class _Run:
             if self._labelled and soft is None:
                 soft = [mindspore().ops.stop_gradient(output) for output in outputs]
             elif soft is not None:
-                loss = distillation_loss(outputs, soft) + LABEL_WEIGHT * loss
+                loss = distillation_loss(outputs, soft, self._kinds) + LABEL_WEIGHT * loss
             found.append(loss)
         return found
 
-    def write_back(self, tuned: ContinuousNetwork, sizes: Mapping[float, CalibratedSize]) -> None:
-        """Give calibrated sizes their tuned biases, and constants that follow from tuned grids."""
-        for (_, calibrated), size in zip(sorted(sizes.items()), self._sizes):
-            for name, parameter in size.own.items():
-                storage = calibrated.changed[name].values.dtype.name
-                calibrated.changed[name] = store(parameter.asnumpy(), storage)
-            calibrated.corrections.clear()  # kernels were tuned as the grids give them
-            calibrated.sample(tuned)
+    def tuned_sizes(
+        self, tuned: ContinuousNetwork, sizes: Mapping[float, CalibratedSize]
+    ) -> dict[float, CalibratedSize]:
+        """Calibrated sizes with their tuned biases, and constants that follow from tuned grids."""
+        result = {}
+        for (key, calibrated), size in zip(sorted(sizes.items()), self._sizes):
+            biases = {n: store(p.asnumpy(), calibrated.storage) for n, p in size.own.items()}
+            # Kernels were tuned as the grids give them.
+            changed = replace(calibrated, changed={**calibrated.changed, **biases}, corrections={})
+            result[key] = changed.sampled(tuned)
+        return result
