@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from inn_exporter.calibration.calibrated_size import CalibratedSize
@@ -188,7 +190,7 @@ def test_a_kernel_that_does_not_carry_over_is_left_as_the_rules_sample_it() -> N
 
     def calibrated(count: int) -> CalibratedSize:
         size = CalibratedSize([6, 9], refit=True)
-        Calibration(network, steps=0).run([size], {"x": images(count, 3, 20, 20)})
+        (size,) = Calibration(network, steps=0).run([size], {"x": images(count, 3, 20, 20)})
         return size
 
     few, many = calibrated(12), calibrated(100)
@@ -206,7 +208,7 @@ def test_too_few_images_leave_a_full_quadrature_as_it_is(pooled: bool) -> None:
         widths = [6, 6]
         widths[full] = 10 - narrowed
         size = CalibratedSize(widths)
-        Calibration(network).run([size], {"x": images(count, 3, 20, 20)})
+        (size,) = Calibration(network).run([size], {"x": images(count, 3, 20, 20)})
         indices = [i for i, (_, group) in enumerate(network.channels.quadratures) if group == full]
         return np.concatenate([size.tables[index].read() for index in indices])
 
@@ -273,13 +275,12 @@ def test_memory_only_decides_how_many_sizes_are_calibrated_at_a_time(
     small: ContinuousNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = {"x": images(40, 3, 20, 20)}
-    together, apart = _sizes(small), _sizes(small)
     done: list[float] = []
-    Calibration(small).run(together, inputs, done.append)
+    together = Calibration(small).run(_sizes(small), inputs, done.append)
     assert done == sorted(done)
     assert done[-1] == 1.0
     monkeypatch.setattr("inn_exporter.execution.forward.SPILLED", 1000)  # activations in temporary files
-    Calibration(small, memory=1).run(apart, inputs)
+    apart = Calibration(small, memory=1).run(_sizes(small), inputs)
     for a, b in zip(together, apart):
         for name, values in a.constants.items():
             assert np.array_equal(values, b.constants[name]), name
@@ -292,8 +293,8 @@ def test_live_values_are_the_most_that_a_walk_keeps(small: ContinuousNetwork) ->
 
 def test_rescaling_restores_means_and_deviations(small: ContinuousNetwork) -> None:
     inputs = {"x": images(40, 3, 20, 20)}
-    size = _sizes(small)[1]
-    Calibration(small, "float32", rescale=True).run([size], inputs)
+    size = replace(_sizes(small)[1], storage="float32")
+    (size,) = Calibration.rescaling(small).run([size], inputs)
     assert not size.tables
     first = small.graph.nodes[0]
     full = run_node(first, inputs, small.graph.constants)[:, : size.widths[0]]

@@ -31,7 +31,7 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
     graph = network.graph
     before = {name: values.copy() for name, values in graph.constants.items()}
     size = CalibratedSize(channels.widths(0.3), refit=refit)
-    Calibration(network, steps=0).run([size], inputs)
+    (size,) = Calibration(network, steps=0).run([size], inputs)
     target = forward.run(graph, inputs)[graph.outputs[0]]
 
     def error() -> float:
@@ -40,13 +40,13 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
         return -float(np.mean(np.sum(softmax(target / 2, 1) * log_softmax(output / 2, 1), 1)))
 
     calibrated = error()
-    distill(network, {0.3: size}, Samples(inputs), seen=32 * 60, seed=0)
+    size = distill(network, {0.3: size}, Samples(inputs), seen=32 * 60, seed=0)[0.3]
     assert error() < calibrated
     for name, values in before.items():
         assert np.array_equal(graph.constants[name], values)
     assert bool(size.corrections) == refit
     measured = size.constants
-    size.sample(network)  # from what is stored
+    size = size.sampled(network)  # from what is stored
     for name, values in measured.items():
         assert np.array_equal(size.constants[name], values), name
 
@@ -62,8 +62,8 @@ def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
     def mean_score(given: np.ndarray | None) -> float:
         """Mean log-likelihood of the labels after a short distillation."""
         size = CalibratedSize(channels.widths(0.3), refit=True)
-        Calibration(network, steps=0).run([size], {"x": train})
-        distill(network, {0.3: size}, Samples({"x": train}, given), seen=32 * 20, seed=0)
+        (size,) = Calibration(network, steps=0).run([size], {"x": train})
+        size = distill(network, {0.3: size}, Samples({"x": train}, given), seen=32 * 20, seed=0)[0.3]
         output = forward.run(graph, {"x": train}, size.constants)[graph.outputs[0]]
         return float(log_softmax(output, 1)[np.arange(len(labels)), labels].mean())
 
@@ -76,9 +76,9 @@ def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest
 
     def distilled(*rates: float) -> dict[str, np.ndarray]:
         size = CalibratedSize(network.channels.widths(0.3), refit=True)
-        Calibration(network, steps=0).run([size], {"x": train})
+        (size,) = Calibration(network, steps=0).run([size], {"x": train})
         monkeypatch.setattr("inn_exporter.training.distill.RATES", rates)
-        distill(network, {0.3: size}, Samples({"x": train}), seen=32 * 15, seed=0)
+        size = distill(network, {0.3: size}, Samples({"x": train}), seen=32 * 15, seed=0)[0.3]
         return size.constants
 
     for found, expected in zip(distilled(1.0, 0.01).values(), distilled(0.01).values()):
@@ -92,9 +92,9 @@ def test_what_helps_on_its_own_images_alone_is_not_kept(train: np.ndarray) -> No
 
     def keeps_its_calibration(held_out: Samples | None) -> bool:
         size = CalibratedSize(network.channels.widths(0.3), refit=True)
-        Calibration(network, steps=0).run([size], {"x": train})
+        (size,) = Calibration(network, steps=0).run([size], {"x": train})
         before = {name: values.copy() for name, values in size.constants.items()}
-        distill(network, {0.3: size}, noise, seen=32 * 20, seed=0, held_out=held_out)
+        size = distill(network, {0.3: size}, noise, seen=32 * 20, seed=0, held_out=held_out)[0.3]
         return all(np.array_equal(values, before[name]) for name, values in size.constants.items())
 
     assert not keeps_its_calibration(None)
@@ -113,9 +113,9 @@ def test_class_scores_are_learned_where_the_network_ends_in_their_softmax() -> N
         graph = fold(import_onnx(n.model()))
         network = laid_out(*analyse(graph), inputs)
         size = CalibratedSize(network.channels.widths(0.3), refit=True)
-        Calibration(network, steps=0).run([size], inputs)
+        (size,) = Calibration(network, steps=0).run([size], inputs)
         before = {name: values.copy() for name, values in size.constants.items()}
-        distill(network, {0.3: size}, Samples(inputs), seen=32 * 20, seed=0)
+        size = distill(network, {0.3: size}, Samples(inputs), seen=32 * 20, seed=0)[0.3]
         assert any(not np.array_equal(values, before[name]) for name, values in size.constants.items())
         return size.constants
 

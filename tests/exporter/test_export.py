@@ -259,7 +259,7 @@ def test_a_limit_shortens_distillation(
 ) -> None:
     module = importlib.import_module("inn_exporter.pipeline")
     calls: list[int] = []
-    monkeypatch.setattr(module, "distill", lambda *arguments: calls.append(arguments[3]))
+    monkeypatch.setattr(module, "distill", lambda *arguments: (calls.append(arguments[3]), arguments[1])[1])
     monkeypatch.setattr(module, "estimate", lambda *arguments: (30.0, 0.1))
     data = random_images(40, 1, 8, 8)
     arguments = {"sizes": (0.5,), "effort": "distill", "distill_images": 5000, "limit": limit}

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inn_exporter.defaults import OBJECTIVES
 from inn_exporter.execution import forward
 from inn_exporter.execution.divergence import output_divergence
 from inn_exporter.graph.graph import Node
+from inn_exporter.graph.outputs import OutputKind
 from inn_exporter.importers import import_onnx
 from inn_exporter.ordering.continuous import ContinuousNetwork, laid_out
 from inn_exporter.passes.axis_analysis import analyse
@@ -19,7 +21,7 @@ from inn_exporter.passes.lower import lower
 from inn_exporter.schedule.cost import Cost
 from inn_exporter.schedule.sensitivity import full_grams, sensitivities
 from inn_exporter.schedule.spending import ladder, loss_curve, spend
-from inn_exporter.schedule.widths import OBJECTIVES, schedule
+from inn_exporter.schedule.widths import schedule
 from inn_runtime.axes import round_width
 from inn_runtime.manifest import evaluate
 from inn_runtime.manifest_parser import SCHEDULES
@@ -200,9 +202,10 @@ def test_floors_bind_where_groups_lose_much_together() -> None:
 
 
 def test_divergence_is_relative_where_the_network_is_no_classifier() -> None:
+    values, classes = {"y": OutputKind.VALUES}, {"y": OutputKind.SCORES}
     reference = {"y": images(4, 3, 5, 5)}
-    assert output_divergence(reference, reference) == 0.0
-    assert output_divergence({"y": 0.9 * reference["y"]}, reference) == pytest.approx(0.01, rel=1e-5)
+    assert output_divergence(reference, reference, values) == 0.0
+    assert output_divergence({"y": 0.9 * reference["y"]}, reference, values) == pytest.approx(0.01, rel=1e-5)
     scores = {"y": images(6, 4)}
-    assert output_divergence({"y": scores["y"] + 7}, scores) == pytest.approx(0.0, abs=1e-9)
-    assert output_divergence({"y": -scores["y"]}, scores) > 0.1
+    assert output_divergence({"y": scores["y"] + 7}, scores, classes) == pytest.approx(0.0, abs=1e-9)
+    assert output_divergence({"y": -scores["y"]}, scores, classes) > 0.1

@@ -138,7 +138,7 @@ def drafted(schedule: str = "uniform") -> tuple[Draft, CalibratedSize, LoweredGr
     inputs = {"x": images(40, 3, 6, 6)}
     resizable = laid_out(graph, channels, inputs)
     size = CalibratedSize(channels.widths(0.5), refit=True)
-    Calibration(resizable).run([size], inputs)
+    (size,) = Calibration(resizable).run([size], inputs)
     lowered = lower(resizable.graph, channels.dims)
     draft = assemble(
         resizable, lowered, {0.5: size}, storage="float16", align=1, source=b"onnx", labels=(),
@@ -154,7 +154,7 @@ def test_the_runtime_builds_the_network_that_was_calibrated(
     def stored_so(values: np.ndarray, grids: str, by: Any, budget: float, channel: int = 0) -> Stored:
         return store(values, storage, channel, by)
 
-    monkeypatch.setattr("inn_exporter.calibration.calibrated_size.store_coarsely", stored_so)
+    monkeypatch.setattr("inn_exporter.calibration.calibrated_size.fewest_bits", stored_so)
     draft, size, lowered = drafted()
     bits = None if storage == "int8" else int(storage[len("int") :])
     assert {stored.bits for stored in size.corrections.values()} == {bits}
@@ -168,7 +168,7 @@ def test_the_runtime_builds_the_network_that_was_calibrated(
 
 
 def test_corrections_of_zero_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inn_exporter.calibration.calibration.held_out_gain", lambda patches, wrong: 0.0)
+    monkeypatch.setattr("inn_exporter.calibration.layer_fit.held_out_gain", lambda patches, missing: 0.0)
     draft, size, lowered = drafted()
     (last,) = (name for name, correction in size.corrections.items() if not correction.read().any())
     assert not any(key.startswith(f"correction/{last}") for key in draft.tensors)

@@ -31,7 +31,7 @@ def calibrated(
 ) -> tuple[Calibration, CalibratedSize]:
     size = CalibratedSize(network.channels.widths(0.3), refit=refit)
     solver = Calibration(network, steps=0)
-    solver.run([size], {"x": images})
+    (size,) = solver.run([size], {"x": images})
     return solver, size
 
 
@@ -45,7 +45,7 @@ def test_streams_of_unseen_images_come_nearer_to_the_original(refit: bool, train
     stem = replace(network.graph, outputs=sums)
     before = {name: values.copy() for name, values in network.graph.constants.items()}
     wanted, discretisation = forward.run(stem, {"x": other}), size.discretisation(network.axes)
-    target = {name: solver.sampled(name, values, discretisation) for name, values in wanted.items()}
+    target = {name: solver.targets.sampled(name, values, discretisation) for name, values in wanted.items()}
 
     def error() -> float:
         """Of all sums, relative."""
@@ -55,16 +55,16 @@ def test_streams_of_unseen_images_come_nearer_to_the_original(refit: bool, train
     at_first = error()
     samples = Samples({"x": seen})
     progress: list[float] = []
-    learn_streams(
+    size = learn_streams(
         network, solver, {0.3: size}, samples, samples, 32 * 40, 0, Samples({"x": other}), progress.append
-    )
+    )[0.3]
     assert error() < 0.97 * at_first
     assert progress == sorted(progress)
     assert progress[-1] == pytest.approx(1.0)
     for name, values in before.items():  # the control grids stay
         assert np.array_equal(network.graph.constants[name], values)
     judged = size.constants
-    size.sample(network)  # from what is stored
+    size = size.sampled(network)  # from what is stored
     for name, values in judged.items():
         assert np.array_equal(size.constants[name], values), name
 
@@ -74,7 +74,7 @@ def test_what_does_other_images_harm_is_not_kept(train: np.ndarray) -> None:
     solver, size = calibrated(network, train, refit=True)
     before = {name: values.copy() for name, values in size.constants.items()}
     noise = Samples({"x": np.random.default_rng(0).random((32, 1, 28, 28), dtype=np.float32)})
-    learn_streams(network, solver, {0.3: size}, noise, noise, 32 * 20, 0, Samples({"x": train}))
+    size = learn_streams(network, solver, {0.3: size}, noise, noise, 32 * 20, 0, Samples({"x": train}))[0.3]
     assert size.constants.keys() == before.keys()
     for name, values in before.items():
         assert np.array_equal(size.constants[name], values)
@@ -86,7 +86,7 @@ def test_fixed_layers_stay_and_the_others_are_calibrated_again(train: np.ndarray
     before = {name: values.copy() for name, values in size.constants.items()}
     *stem, last = network.graph.nodes
     negatives = {"x": 1 - train}
-    solver.run([size], negatives, fixed={node.output for node in stem})
+    (size,) = solver.run([size], negatives, fixed={node.output for node in stem})
     for name in size.constants:
         assert np.array_equal(size.constants[name], before[name]) == (name not in last.inputs), name
 
@@ -106,7 +106,7 @@ def test_a_branch_beside_the_streams_is_calibrated_again(monkeypatch: pytest.Mon
     samples = Samples(inputs)
     errors = iter((0.0, 1.0))  # what was learned is better than what was there
     monkeypatch.setattr("inn_exporter.training.residual_streams.error_of", lambda *_: next(errors))
-    learn_streams(network, solver, {0.3: size}, samples, samples, 32 * 30, 0, samples)
+    size = learn_streams(network, solver, {0.3: size}, samples, samples, 32 * 30, 0, samples)[0.3]
     bias = next(node for node in network.graph.nodes if node.output == beside).inputs[2]
     assert not np.array_equal(size.constants[bias], before[bias])
 

@@ -27,7 +27,7 @@ def taught(refit: bool) -> tuple[ContinuousNetwork, dict[str, np.ndarray], Stude
     graph = fold(import_onnx(n.model()))
     network = laid_out(*analyse(graph), inputs)
     size = CalibratedSize(network.channels.widths(0.5), refit=refit)
-    Calibration(network).run([size], inputs)
+    (size,) = Calibration(network).run([size], inputs)
     student = Student(network, size, inputs)
     random = np.random.default_rng(0)
     for learned in student.learned:

@@ -22,6 +22,7 @@ from inn_exporter.data.samples import Samples
 from inn_exporter.execution import forward
 from inn_exporter.execution.divergence import output_divergence
 from inn_exporter.graph.graph import Graph
+from inn_exporter.graph.outputs import output_kinds
 from inn_exporter.importers import import_onnx
 from inn_exporter.integral import (
     ContinuousAxis,
@@ -74,8 +75,8 @@ def prepare(samples: Samples, order: str = "nested") -> Prepared:
     sizes = {s: CalibratedSize(channels.widths(s)) for s in SIZES}
     if order != "nested":
         return network, {}
-    Calibration(network).run(list(sizes.values()), inputs)
-    return network, sizes
+    calibrated = Calibration(network).run(list(sizes.values()), inputs)
+    return network, dict(zip(sizes, calibrated))
 
 
 def right(graph: Graph, samples: Samples, constants: dict[str, np.ndarray] | None = None) -> float:
@@ -88,9 +89,9 @@ def test_all_sizes_learn_labels_together(labelled: Samples) -> None:
     network, sizes = prepare(labelled)
     tables = {s: {q: t.read() for q, t in found.tables.items()} for s, found in sizes.items()}
     tuning = Tuning(seen=16_000, batch=64, rate=3e-3, sizes=2)
-    tuned, log = tune(network, sizes, labelled, tuning)
+    tuned, after, log = tune(network, sizes, labelled, tuning)
     assert right(network.graph, labelled) < 0.3 < 0.6 < right(tuned.graph, labelled)
-    for size, found in sizes.items():
+    for size, found in after.items():
         assert right(tuned.graph, labelled, found.constants) > 0.55
         assert all(np.array_equal(t.read(), tables[size][q]) for q, t in found.tables.items())
     assert set(log[-1]["loss"]) == {"1", "0.3", "0.6"}
@@ -104,19 +105,18 @@ def test_without_labels_sizes_come_closer_to_the_original(labelled: Samples) -> 
     name = graph.outputs[0]
     original = forward.run(graph, labelled.inputs)[name]
 
-    def error() -> float:
+    def error(sizes: dict[float, CalibratedSize]) -> float:
         found = forward.run(graph, labelled.inputs, sizes[0.3].constants)[name]
         return float(((found - original) ** 2).mean())
 
-    before = error()
-    tune(network, sizes, unlabelled, Tuning(seen=8_000, batch=50, mirror=True, rate=2e-3))
-    assert error() < 0.8 * before
+    tuned = tune(network, sizes, unlabelled, Tuning(seen=8_000, batch=50, mirror=True, rate=2e-3))
+    assert error(tuned.sizes) < 0.8 * error(sizes)
 
 
 def test_random_sizes_are_tuned_by_the_rule(labelled: Samples) -> None:
     network, _ = prepare(labelled, "smooth")
     tuning = Tuning(seen=12_800, batch=64, rate=3e-3, most=1.5)
-    tuned, log = tune(network, {}, labelled, tuning)
+    tuned, _, log = tune(network, {}, labelled, tuning)
     assert right(tuned.graph, labelled) > 0.55
     assert {"1", "0.3+", "0.7+", "1.2+"} <= {name for row in log for name in row["loss"]}
 
@@ -130,12 +130,13 @@ def test_depthwise_kernels_are_stored_as_they_were_tuned(labelled: Samples) -> N
     graph = fold(import_onnx(net.model()))
     network = laid_out(*analyse(graph), labelled.inputs)
     size = CalibratedSize(network.channels.widths(0.5))
-    Calibration(network).run([size], labelled.inputs)
+    (size,) = Calibration(network).run([size], labelled.inputs)
     (kernel,) = size.corrections
-    tuned, _ = tune(network, {0.5: size}, labelled, Tuning(seen=640, batch=64))
+    tuned, sizes, _ = tune(network, {0.5: size}, labelled, Tuning(seen=640, batch=64))
+    after = sizes[0.5]
     sampled = tuned.constant(kernel, size.discretisation(tuned.axes))
-    np.testing.assert_array_equal(size.constants[kernel], sampled)
-    assert not size.corrections
+    np.testing.assert_array_equal(after.constants[kernel], sampled)
+    assert not after.corrections
 
 
 class _StopError(Exception):
@@ -144,7 +145,7 @@ class _StopError(Exception):
 
 def test_interrupted_runs_end_as_if_they_had_not_been(labelled: Samples, tmp_path: Path) -> None:
     tuning = Tuning(seen=1_280, batch=64, rate=1e-3, mirror=True)
-    whole, _ = tune(*prepare(labelled), labelled, tuning)
+    whole = tune(*prepare(labelled), labelled, tuning).network
     path = tmp_path / "run.safetensors"
 
     def stop(done: float) -> None:
@@ -154,7 +155,7 @@ def test_interrupted_runs_end_as_if_they_had_not_been(labelled: Samples, tmp_pat
     with pytest.raises(_StopError):
         tune(*prepare(labelled), labelled, tuning, checkpoint=path, progress=stop)
     done: list[float] = []
-    resumed, _ = tune(*prepare(labelled), labelled, tuning, checkpoint=path, progress=done.append)
+    resumed = tune(*prepare(labelled), labelled, tuning, checkpoint=path, progress=done.append).network
     assert done[0] > 0.5
     for name, values in whole.graph.constants.items():
         np.testing.assert_allclose(resumed.graph.constants[name], values, atol=2e-3)
@@ -168,7 +169,7 @@ def test_interrupted_runs_end_as_if_they_had_not_been(labelled: Samples, tmp_pat
 def test_it_stops_early_at_the_best_and_says_so_in_the_log(labelled: Samples) -> None:
     prepared = prepare(labelled)
     tuning = Tuning(seen=3_840, batch=64, rate=0.3, patience=2)  # far too fast to get better
-    _, log = tune(*prepared, labelled, tuning)
+    log = tune(*prepared, labelled, tuning).log
     assert len(log) < 20
     assert all(row["held_out"] > 0 for row in log)
 
@@ -227,7 +228,9 @@ def test_tuned_partitions_bring_the_outputs_closer(labelled: Samples) -> None:
     def error(grids: dict[int, Grid]) -> float:
         size = CalibratedSize(widths, grids=grids).discretisation(network.axes)
         constants = {name: network.constant(name, size) for name in graph.constants}
-        return output_divergence(forward.run(graph, labelled.inputs, constants), original)
+        return output_divergence(
+            forward.run(graph, labelled.inputs, constants), original, output_kinds(graph)
+        )
 
     tuning = Tuning(seen=3_200, batch=64, rate=1e-2, partitions=True)
     found = tune_partitions(network, widths, Samples(labelled.inputs), tuning)
