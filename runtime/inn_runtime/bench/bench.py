@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bundle import Bundle
-from .device import device_name
-from .engine import NodeTime, resolve_engine
-from .errors import UsageError
-from .memory import measure_memory
-from .model import Model
-from .noise import noise
-from .session import Session
-from .timing import timed
+from ..engine import NodeTime, resolve_engine
+from ..errors import UsageError
+from ..measuring.device import device_name
+from ..measuring.memory import measure_memory
+from ..measuring.timing import timed
+from ..network import Bundle, Model
+from ..noise import noise
+from ..session import Session
 
 PROFILED_RUNS = 20
 """Runs whose node times are averaged."""
@@ -117,7 +116,7 @@ def bench(
 def _measure(
     model: Model, threads: int, batch: int, warmup: int, runs: int, engine: str, nodes: bool
 ) -> dict[str, Any]:
-    inputs = {port.name: noise(0, (batch, *port.shape[1:])) for port in model.bundle.manifest.inputs}
+    inputs = {port.name: noise(0, (batch, *port.shape[1:])) for port in model.manifest.inputs}
     with Session(model, threads=threads, engine=engine) as session:
         first = timed(session, inputs, 1)
         warm = timed(session, inputs, warmup)
@@ -140,7 +139,7 @@ def _measure(
         }
 
 
-def node_times(session: Session, inputs: Mapping[str, npt.NDArray[np.float32]]) -> list[NodeTime]:
+def node_times(session: Session[Model], inputs: Mapping[str, npt.NDArray[np.float32]]) -> list[NodeTime]:
     """Mean time of every node in order of execution."""
     found = [session.profile(inputs) for _ in range(PROFILED_RUNS)]
     means = np.mean([[node.milliseconds for node in nodes] for nodes in found], axis=0)

@@ -1,4 +1,4 @@
-"""Digests of tensors that are read a block at a time."""
+"""Digests of tensors, whole or read a block at a time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .manifest_parser import DIGEST_LENGTH
-
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+DIGEST_LENGTH = 32
+"""Hexadecimal digits that are kept of a sha256: 128 bits."""
+
 BLOCKS_WAITING = 2
 """How many blocks may wait for the thread: it bounds the memory that they take."""
+
+
+def digest(array: npt.NDArray[np.generic]) -> str:
+    """sha256 of a tensor's bytes (little endian, C order), the first 128 bits as hexadecimal digits."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:DIGEST_LENGTH]
 
 
 class Hasher:

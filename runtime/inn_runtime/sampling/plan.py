@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .axes import round_width
-from .errors import UsageError
-from .fields import shown
-from .manifest import Manifest, Size
+from ..errors import UsageError, shown
+from ..format.manifest import Manifest, Size
 
 LARGEST = 1.5
 """Beyond the full size, where there are functions to sample more densely."""
@@ -73,3 +71,12 @@ def parse_size(manifest: Manifest, size: float | str) -> float:
         presets = ", ".join(f"{name} ({value:g})" for name, value in manifest.presets.items())
         raise UsageError(f"size {shown(size)}: expected a number in (0, {most:g}] or one of {presets}")
     return value
+
+
+def round_width(size: float, full: int, align: int) -> int:
+    """Width of a group of ``full`` channels at ``size``: half up to ``align``, at least one unit.
+
+    Up to size 1 no wider than ``full``.
+    """
+    width = max(1, math.floor(size * full / align + 0.5)) * align
+    return min(full, width) if size <= 1 else width

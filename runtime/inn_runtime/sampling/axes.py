@@ -7,57 +7,16 @@ full input ≈ B · sampled input, so that a layer resizes as ``W' = S_out · W 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Union
 
 import numpy as np
 import numpy.typing as npt
 
+from ..format.axis import Axis, Grid
+
 Matrix = npt.NDArray[np.float64]
 Taps = tuple[npt.NDArray[np.int64], Matrix]
 """Control point and factor of every tap, (taps, n); the taps of one sample add up."""
-
-CUBIC_A = -0.75
-"""Free parameter of the cubic convolution kernel (Keys 1981); the paper's implementation uses this one."""
-
-KERNELS = ("selection", "nearest", "linear", "cubic")
-QUADRATURES = ("none", "trapezoid")
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One channel group's continuous axis.
-
-    Attributes
-    ----------
-    size : N, the number of control points (channels of the full network)
-    kernel : how nodes read the control grid. ``selection``: the axis is nested, width n takes the
-        first n control points. ``nearest``, ``linear``, ``cubic``: n nodes on [0, N-1], uniform unless a
-        `Grid` says otherwise, interpolated.
-    quadrature : the rule by which consumers integrate where the bundle holds no calibrated table:
-        ``none`` (every node counts once) or ``trapezoid`` (composite, as in the paper).
-    a : of the cubic kernel
-    """
-
-    size: int
-    kernel: str
-    quadrature: str
-    a: float = CUBIC_A
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Nodes of an axis of their own, instead of the rule's, with their weights in the quadrature.
-
-    Attributes
-    ----------
-    nodes : positions on [0, N-1], (n,)
-    weights : (n,); those of the full size's rule add up to its integral of 1
-    """
-
-    nodes: npt.NDArray[np.float64]
-    weights: npt.NDArray[np.float64]
-
 
 At = Union[int, Grid]
 """Where an axis is sampled: a width, for the nodes and weights of the axis's own rule, or a grid."""
@@ -138,12 +97,3 @@ def prior_taps(axis: Axis, at: At) -> Taps:
 def prior(axis: Axis, at: At) -> Matrix:
     """B0, (N, n)."""
     return dense(prior_taps(axis, at), axis.size)
-
-
-def round_width(size: float, full: int, align: int) -> int:
-    """Width of a group of ``full`` channels at ``size``: half up to ``align``, at least one unit.
-
-    Up to size 1 no wider than ``full``.
-    """
-    width = max(1, int(np.floor(size * full / align + 0.5))) * align
-    return min(full, width) if size <= 1 else width

@@ -1,4 +1,4 @@
-"""The bundle's manifest as frozen dataclasses (docs/bundle-format.md); `manifest_parser` reads it."""
+"""The bundle's manifest as frozen dataclasses (docs/bundle-format.md); `parser` reads it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from .axes import Axis
+from .axis import Axis
 
 Expression = tuple[tuple[int, ...], ...]
 """Σ cᵢ · Π width(g): one (coefficient, group, group, …) per term."""

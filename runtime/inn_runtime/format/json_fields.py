@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-import reprlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from .errors import BundleError
+from ..errors import BundleError, shown
 
 MAX_TEXT = 1 << 14
 MAX_COUNT = 1 << 16
@@ -17,15 +17,6 @@ MAX_NUMBER = 3.4028234663852886e38
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What would break a line or steer a terminal, and halves of surrogate pairs, which no file can hold."""
-
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 100, 100
-
-
-def shown(value: object) -> str:
-    """Anybody's value in a message: on one line, and short however large the value is."""
-    text = _SHORT.repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
 
 
 class Field:
@@ -107,3 +98,32 @@ class Field:
         if not isinstance(self.value, bool):
             raise self.fail("true or false")
         return self.value
+
+
+def decode(text: str, source: str) -> object:
+    """The document that a manifest's text holds: strictly JSON, each key once, every number finite.
+
+    Raises
+    ------
+    BundleError : it is anything else
+    """
+
+    def refuse(name: str) -> NoReturn:
+        raise ValueError(f"{name} is not JSON")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in result:
+                raise ValueError(f"the key {shown(key)} occurs twice")
+            result[key] = value
+        return result
+
+    def finite(number: str) -> float:
+        value = float(number)
+        return refuse(shown(number)) if math.isinf(value) else value
+
+    try:
+        return json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{source}: the manifest is not valid JSON ({error})") from None

@@ -14,15 +14,15 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from .errors import UsageError
-from .manifest import Attribute, Expression, GraphNode, GraphTensor, Manifest, evaluate
+from ..errors import UsageError, shown
+from ..format.manifest import Attribute, Expression, GraphNode, GraphTensor, Manifest, evaluate
 
 FILE_IDENTIFIER = b"MSL2"
 FLOAT32, FLOAT16, INT32 = 43, 42, 34
 NODE_CONSTANT, NODE_VARIABLE = 0, 2
 FORMAT_NHWC = 1
 FRAMEWORK_ONNX = 2
-MAX_BYTES = (1 << 31) - 1
+MAX_MODEL_BYTES = (1 << 31) - 1
 
 # Slots of the schema's tables.
 _TENSOR = {"nodeType": 0, "dataType": 1, "dims": 2, "format": 3, "data": 6, "name": 9}
@@ -39,6 +39,12 @@ WEIGHT_TYPES = {"float32": (FLOAT32, 4), "float16": (FLOAT16, 2)}
 """Types that weights can have in the file, and bytes of a value. The engine widens float16 as it builds."""
 
 WeightReader = Callable[[int], Iterable[npt.NDArray[np.float32]]]
+
+
+def check_weight_type(name: str) -> None:
+    """UsageError where it is none of `WEIGHT_TYPES`."""
+    if name not in WEIGHT_TYPES:
+        raise UsageError(f"weights: expected one of {', '.join(WEIGHT_TYPES)}, found {shown(name)}")
 
 
 def pack(
@@ -59,9 +65,9 @@ def pack(
         float16
     """
     size = size_at_most(manifest, widths, weight_type)
-    if size > MAX_BYTES:
+    if size > MAX_MODEL_BYTES:
         raise UsageError(
-            f"{manifest.name}: a .ms file holds at most {MAX_BYTES / 1e6:,.0f} MB, this one would take "
+            f"{manifest.name}: a .ms file holds at most {MAX_MODEL_BYTES / 1e6:,.0f} MB, this one would take "
             f"{size / 1e6:,.0f} MB: choose a smaller size"
         )
     # One allocation: the builder would otherwise double its buffer, and copy it, as it grows.

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .engine import load_engine
-from .errors import EngineError, UsageError
-from .model import Model
-from .noise import noise
+from ..engine import load_engine
+from ..errors import EngineError, UsageError
+from ..network import Model
+from ..noise import noise
 
-BLOCK = 10
+RUNS_IN_TURN = 10
 """Runs of one before it is the other's turn: what heats or slows the device meets both."""
 
 Run = Callable[[], object]
@@ -31,25 +31,25 @@ def compare(
     EngineError : an engine refuses the file or failed
     """
     name, run = _load(path, threads, engine)
-    inputs = {port.name: noise(0, port.shape) for port in model.bundle.manifest.inputs}
+    inputs = {port.name: noise(0, port.shape) for port in model.manifest.inputs}
     with model.session(threads=threads, engine=engine) as session:
-        ours, theirs = _in_turns((lambda: session.run(inputs), run), runs)
+        own, other = _in_turns((lambda: session.run(inputs), run), runs)
     return {
         "file": str(path),
         "with": name,
         "size": model.size,
-        "p50": ours,
-        "other_p50": theirs,
-        "ratio": ours / theirs,
+        "p50": own,
+        "other_p50": other,
+        "ratio": own / other,
     }
 
 
-def _in_turns(rivals: tuple[Run, Run], runs: int) -> tuple[float, float]:
+def _in_turns(models: tuple[Run, Run], runs: int) -> tuple[float, float]:
     """Median milliseconds of each."""
     times: tuple[list[float], list[float]] = ([], [])
-    for block in range(-1, -(-runs // BLOCK)):  # the first block warms up
-        for run, found in zip(rivals, times):
-            for _ in range(BLOCK):
+    for block in range(-1, -(-runs // RUNS_IN_TURN)):  # the first block warms up
+        for run, found in zip(models, times):
+            for _ in range(RUNS_IN_TURN):
                 start = time.perf_counter()
                 run()
                 if block >= 0:

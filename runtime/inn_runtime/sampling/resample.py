@@ -9,8 +9,9 @@ from typing import Union
 import numpy as np
 import numpy.typing as npt
 
-from .axes import At, Axis, Grid, Taps, prior_taps, sampling_taps
-from .manifest import Dimension, Segment
+from ..format.axis import Axis, Grid
+from ..format.manifest import Dimension, Segment
+from .axes import At, Taps, prior_taps, sampling_taps
 
 Array = npt.NDArray[np.float32]
 Operation = Union[int, Taps, Array, None]

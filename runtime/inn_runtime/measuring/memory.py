@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import EngineError, UsageError
+from ..errors import EngineError, UsageError
+from ..runnable import Runnable
 
 if TYPE_CHECKING:
-    from .engine.worker import WorkerEngine, WorkerModel
-    from .model import Model
+    from ..engine.worker import WorkerEngine, WorkerModel
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class MemoryUse:
     peak: int
 
 
-def measure_memory(model: Model, threads: int = 1, engine: str = "auto") -> MemoryUse:
+def measure_memory(model: Runnable, threads: int = 1, engine: str = "auto") -> MemoryUse:
     """Build a model in a fresh worker process and see how the process grows.
 
     Raises
@@ -39,11 +39,11 @@ def measure_memory(model: Model, threads: int = 1, engine: str = "auto") -> Memo
     UsageError : the engine is ``vendor``, which has no worker
     EngineError : MindSpore Lite failed, or the system does not tell a process's memory
     """
-    from .engine.worker import WorkerEngine
+    from ..engine.worker import WorkerEngine
 
     if engine == "vendor":
         raise UsageError("memory: the engine 'vendor' cannot be measured; use 'native' or 'worker'")
-    smallest = model.bundle.resample(model.bundle.manifest.sizes[0].size, weights=model.weights)
+    smallest = model.resized(model.manifest.sizes[0].size)
     worker = WorkerEngine()
     _serve(
         worker, smallest.to_engine_bytes(), threads

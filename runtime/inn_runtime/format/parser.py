@@ -6,9 +6,11 @@ import math
 import re
 from typing import Any
 
-from .axes import CUBIC_A, KERNELS, QUADRATURES, Axis
-from .errors import BundleError
-from .fields import Field, shown
+from ..errors import BundleError, shown
+from .axis import CUBIC_A, KERNELS, QUADRATURES, Axis
+from .checks import check_graph
+from .hasher import DIGEST_LENGTH
+from .json_fields import Field
 from .manifest import (
     Attribute,
     AttributeValue,
@@ -30,13 +32,12 @@ FORMAT_VERSION = 2
 # Limits that no real network comes near; they bound what a hostile file can make the loader allocate.
 MAX_WIDTH = 1 << 20
 MAX_LENGTH = (1 << 31) - 1
-MAX_ELEMENTS = 1 << 27
+MAX_GRAPH_ELEMENTS = 1 << 27
+"""Of a tensor whose shape the manifest gives: a constant, an input or output, a variable."""
 MAX_COEFFICIENT = 1 << 31
 MAX_FACTORS = 8
 MAX_SIZES = 256
 
-DIGEST_LENGTH = 32
-"""Hexadecimal digits that are kept of a sha256."""
 SCHEDULES = ("uniform", "flops", "params", "latency")
 """What a size's widths may be chosen by."""
 
@@ -220,8 +221,8 @@ def _shape(value: Field, least: int = 1) -> tuple[int, ...]:
     if len(entries) > 8:
         raise value.fail("at most 8 dimensions")
     shape = tuple(d.integer(least, MAX_LENGTH) for d in entries)
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise value.fail(f"at most {MAX_ELEMENTS} elements")
+    if math.prod(shape) > MAX_GRAPH_ELEMENTS:
+        raise value.fail(f"at most {MAX_GRAPH_ELEMENTS} elements")
     return shape
 
 
@@ -316,7 +317,7 @@ def parse(document: Any, source: str) -> Manifest:
     )
     if manifest.schedule != "uniform" and not manifest.is_calibrated:
         raise root["schedule"].fail("uniform, as no size has calibrated data")
-    _check_graph(manifest, source)
+    check_graph(manifest, source)
     return manifest
 
 
@@ -326,32 +327,3 @@ def _unique(names: list[str], value: Field) -> None:
         if name in seen:
             raise BundleError(f"{value.source}: manifest field {value.path}: the name {name!r} occurs twice")
         seen.add(name)
-
-
-def _check_graph(manifest: Manifest, source: str) -> None:
-    """Every tensor is written once before it is read, and nodes write the outputs."""
-    ready = {i for i, t in enumerate(manifest.tensors) if t.weight is not None or t.values is not None}
-    for port in manifest.inputs:
-        if port.tensor in ready:
-            raise BundleError(f"{source}: input {port.name!r}: expected a variable of its own")
-        ready.add(port.tensor)
-    given = set(ready)
-    for node in manifest.nodes:
-        if not node.outputs:
-            raise BundleError(f"{source}: node {node.name!r}: expected at least one output")
-        for index in node.inputs:
-            if index not in ready:
-                raise BundleError(
-                    f"{source}: node {node.name!r} reads tensor {index}, which nothing has written yet"
-                )
-        for index in node.outputs:
-            if index in ready:
-                raise BundleError(f"{source}: node {node.name!r} writes tensor {index} a second time")
-            ready.add(index)
-    for kind, ports in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
-        if len({port.name for port in ports}) < len(ports):
-            raise BundleError(f"{source}: expected {kind} of different names")
-    written = ready - given
-    for port in manifest.outputs:
-        if port.tensor not in written:
-            raise BundleError(f"{source}: output {port.name!r}: no node writes its tensor {port.tensor}")

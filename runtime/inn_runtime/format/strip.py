@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
-from .bundle import METADATA_KEY, SCALE_SUFFIX, SOURCE_KEY, Bundle, FileStore, digest
-from .errors import BundleError, UsageError
+from ..errors import BundleError, UsageError
+from .container import Container
+from .hasher import digest
+from .stores import METADATA_KEY, SCALE_SUFFIX, SOURCE_KEY, FileStore
 
 
 def strip(
-    bundle: Bundle,
+    bundle: Container,
     min_size: float = 0.0,
     max_size: float = 1.0,
     *,
