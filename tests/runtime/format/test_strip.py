@@ -8,8 +8,8 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
+from inn_runtime.format.strip import strip
 from inn_runtime.noise import noise
-from inn_runtime.strip import strip
 
 
 @pytest.fixture

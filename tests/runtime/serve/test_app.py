@@ -29,7 +29,7 @@ pytest.importorskip("uvicorn", reason="needs innlite[serve]")
 
 from inn_runtime.cli import main
 from inn_runtime.serve.app import make_app
-from inn_runtime.serve.pictures import MAX_BYTES, MAX_PIXELS, find_samples
+from inn_runtime.serve.pictures import MAX_PIXELS, MAX_UPLOAD_BYTES, find_samples
 from inn_runtime.serve.workbench import KEPT, Workbench
 from starlette.testclient import TestClient
 
@@ -222,7 +222,7 @@ def test_what_is_no_picture_is_refused(client: TestClient, content: bytes, messa
 
 @pytest.mark.parametrize("announced", [True, False])
 def test_uploads_are_bounded(client: TestClient, announced: bool) -> None:
-    content = bytes(MAX_BYTES + 1)
+    content = bytes(MAX_UPLOAD_BYTES + 1)
     body: Any = content if announced else (content[i : i + 65536] for i in range(0, len(content), 65536))
     response = client.post("/api/answer?size=small", content=body)
     assert response.status_code == 413

@@ -11,10 +11,9 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
-from inn_runtime.axes import round_width
-from inn_runtime.manifest import Manifest
-from inn_runtime.manifest_parser import parse
-from inn_runtime.plan import make_plan
+from inn_runtime.format.manifest import Manifest
+from inn_runtime.format.parser import parse
+from inn_runtime.sampling.plan import make_plan, round_width
 
 
 def calibrated() -> Manifest:
@@ -127,3 +126,31 @@ def test_a_preset_between_calibrated_sizes_takes_the_one_below(tmp_path: Path) -
     document = {**tiny.manifest(), "presets": {"medium": 0.7, "full": 1.0}}
     model = inn.open(tiny.write(tmp_path / "a.inn", document)).resample("medium")
     assert (model.name, model.size, model.plan.requested) == ("medium", 0.5, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("size", "full", "align", "width"),
+    [
+        (0.5, 5, 1, 3),  # 2.5 rounds up
+        (0.5, 20, 4, 12),  # 2.5 units of 4
+        (0.49, 20, 4, 8),
+        (0.01, 64, 1, 1),  # at least one unit
+        (0.01, 64, 8, 8),
+        (0.01, 6, 8, 6),  # never more than there are
+        (1.0, 30, 8, 30),  # full widths need not be aligned
+        (0.9, 30, 8, 24),
+        (0.95, 30, 8, 30),
+        (1.0, 1, 1, 1),
+    ],
+)
+def test_widths_round_half_up_to_the_alignment(size: float, full: int, align: int, width: int) -> None:
+    assert round_width(size, full, align) == width
+
+
+@given(st.floats(1e-6, 1), st.floats(1e-6, 1), st.integers(1, 5000), st.integers(1, 64))
+def test_widths_are_allowed_and_grow_with_the_size(one: float, other: float, full: int, align: int) -> None:
+    small, large = (round_width(size, full, align) for size in sorted((one, other)))
+    assert 1 <= small <= large <= full
+    assert round_width(1.0, full, align) == full or full % align
+    for width in (small, large):
+        assert width == full or width % align == 0

@@ -13,24 +13,13 @@ import pytest
 import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inn_runtime.packed import BITS, packed_bits, packed_length, unpack
+from inn_runtime.format.packed import BITS, packed_bits, packed_length, unpack
+from packing import corrected, integers, pack
 
 KEY = "weight/w1"
+
+
 SHAPE = (6, 3, 3, 8)
-
-
-def pack(integers: np.ndarray, bits: int, left_over: int = 0) -> np.ndarray:
-    """From the format page, as one long number: value i is its digit i."""
-    codes = [(int(v) + (1 << bits) - 1) // 2 for v in integers.ravel()]
-    number = sum(code << (i * bits) for i, code in enumerate([*codes, left_over]))
-    length = math.ceil(len(codes) * bits / 8)
-    return np.frombuffer((number & ((1 << 8 * length) - 1)).to_bytes(length, "little"), np.uint8)
-
-
-def integers(bits: int, *shape: int) -> np.ndarray:
-    """Every value that fits ``bits`` bits may occur."""
-    codes = np.random.default_rng(bits).integers(0, 1 << bits, shape)
-    return (2 * codes - ((1 << bits) - 1)).astype(np.int8)
 
 
 def scaled(shape: tuple[int, ...]) -> np.ndarray:
@@ -48,18 +37,6 @@ def with_weight(path: Path, shape: tuple[int, ...], values: dict[str, np.ndarray
     document["weights"].append({"name": "more", "dims": [[{"inner": n}] for n in shape]})
     more = {f"weight/more{suffix}": array for suffix, array in values.items()}
     return inn.open(tiny.write(path, document, {**tiny.tensors(), **more}))
-
-
-def corrected(path: Path) -> Path:
-    """tiny whose w1, that has a table, and w2 are corrected at .5, in three and two bits."""
-    document, values = tiny.manifest(), tiny.tensors()
-    del document["sizes"][0]["overrides"]["4"], values["override/w2@0.5"]
-    document["sizes"][0]["corrections"] = {"2": "correction/w1@0.5", "4": "correction/w2@0.5"}
-    for name, bits, step, shape in (("w1", 3, 0.5, (3, 3, 3, 4)), ("w2", 2, 0.25, (3, 3))):
-        key = f"correction/{name}@0.5"
-        values[key] = pack(integers(bits, *shape), bits)
-        values[key + ".scale"] = np.full((1,) * len(shape), step, np.float32)
-    return tiny.write(path, document, values)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +91,7 @@ def test_values_are_integers_times_scale(
 def test_blocks_of_rows_begin_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, shape: tuple[int, ...], block_bytes: int
 ) -> None:
-    monkeypatch.setattr("inn_runtime.bundle.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("inn_runtime.format.container.BLOCK_BYTES", block_bytes)
     scale = scaled((shape[0], *[1] * (len(shape) - 1)))
     values = integers(bits, *shape)
     bundle = with_weight(tmp_path / "a.inn", shape, {"": pack(values, bits), ".scale": scale})
@@ -141,7 +118,7 @@ def test_tables_and_overrides_may_be_packed(tmp_path: Path) -> None:
 def test_corrections_are_added_to_what_the_rules_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
-    monkeypatch.setattr("inn_runtime.bundle.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("inn_runtime.format.container.BLOCK_BYTES", block_bytes)
     bundle = inn.open(corrected(tmp_path / "a.inn"))
     model, values = bundle.resample("small"), tiny.tensors()
     np.testing.assert_allclose(  # its table is for others
@@ -199,7 +176,7 @@ def test_more_values_than_the_file_has_bytes_for(tmp_path: Path, shape: tuple[in
 
 
 def test_more_values_than_a_model_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inn_runtime.bundle.MAX_ELEMENTS", 431)
+    monkeypatch.setattr("inn_runtime.format.checks.MAX_STORED_ELEMENTS", 431)
     with pytest.raises(inn.BundleError, match=r"w1': expected at most 431 elements, found \(6, 3, 3, 8\)"):
         inn.open(tiny.write(tmp_path / "a.inn", values=stored(4, scaled((6, 1, 1, 1)))))
 

@@ -38,7 +38,7 @@ def test_values_are_integers_times_scale(tmp_path: Path, shape: tuple[int, ...],
 def test_blocks_of_rows_take_their_own_scales(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr("inn_runtime.bundle.BLOCK_BYTES", 4 * 72 * 4)
+    monkeypatch.setattr("inn_runtime.format.container.BLOCK_BYTES", 4 * 72 * 4)
     values = stored(np.random.default_rng(1).uniform(0.001, 0.01, shape).astype(np.float32))
     bundle = inn.open(tiny.write(tmp_path / "a.inn", values=values))
     blocks = list(bundle.blocks(KEY, 5))

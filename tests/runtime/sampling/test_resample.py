@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import inn_runtime as inn
 import numpy as np
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inn_runtime.axes import KERNELS, QUADRATURES, Axis, prior, sampling_matrix
-from inn_runtime.manifest import Dimension, Segment
-from inn_runtime.resample import Discretisation, resize, resize_blocks, rows_needed
+from inn_runtime.format.axis import KERNELS, QUADRATURES, Axis
+from inn_runtime.format.manifest import Dimension, Segment
+from inn_runtime.sampling.axes import prior, sampling_matrix
+from inn_runtime.sampling.resample import Discretisation, resize, resize_blocks, rows_needed
 
 
 def dense(segment: Segment, axes: list[Axis], widths: list[int], tables: dict[int, np.ndarray]) -> np.ndarray:
@@ -109,22 +106,6 @@ def test_full_widths_without_tables_change_nothing(
 
 def test_scalars_stay_scalars() -> None:
     assert resize(np.array(3, np.float32), (), Discretisation([], [], lambda quadrature: None)).shape == ()
-
-
-def test_weights_of_a_bundle(tmp_path: Path) -> None:
-    values = tiny.tensors()
-    model = inn.open(tiny.write(tmp_path / "a.inn", values=values)).resample("small")
-    expected = values["weight/w1"][:3].astype(np.float32) @ (np.eye(8, 4) + values["table/0@0.5"])
-    np.testing.assert_allclose(model.weight(2), expected, atol=1e-6)
-    np.testing.assert_array_equal(model.weight(3), values["override/b1@0.5"])
-    np.testing.assert_array_equal(model.weight(4), values["override/w2@0.5"].astype(np.float32))
-
-
-def test_weights_at_full_size_are_the_control_grid(tmp_path: Path) -> None:
-    values = tiny.tensors()
-    model = inn.open(tiny.write(tmp_path / "a.inn", values=values)).resample("full")
-    for index, name in enumerate(("w0", "b0", "w1", "b1", "w2", "b2")):
-        np.testing.assert_array_equal(model.weight(index), values[f"weight/{name}"].astype(np.float32))
 
 
 def test_rows_that_stand_alone_are_counted() -> None:

@@ -12,7 +12,7 @@ import pytest
 from inn_runtime.engine import Engine, EngineModel, load_engine
 from inn_runtime.errors import EngineError, UsageError
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 CONTENT = (DATA / "tiny_conv.ms").read_bytes()
 with np.load(DATA / "tiny_conv.npz") as _golden:
     X, Y = _golden["x"], _golden["y"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEADERS = ("nlohmann/json.hpp", "flatbuffers/flatbuffers.h", "eigen3/Eigen/Core")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

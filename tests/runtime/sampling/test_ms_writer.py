@@ -13,55 +13,13 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
-from flatbuffers.table import Table
-from inn_runtime import ms_model
+from flatbuffer import Reader
+from inn_runtime.sampling.ms_writer import size_at_most
 
 CONSTANT, VARIABLE = 0, 2
+
+
 FLOAT32, INT32 = 43, 34
-
-
-class Reader:
-    """A FlatBuffer table whose fields are asked for by slot."""
-
-    def __init__(self, content: bytes, position: int) -> None:
-        self.content = content
-        self.table = Table(bytearray(content), position)
-
-    @classmethod
-    def root(cls, content: bytes) -> Reader:
-        return cls(content, struct.unpack_from("<I", content)[0])
-
-    def _offset(self, slot: int) -> int:
-        offset: int = self.table.Offset(4 + 2 * slot)
-        assert offset, f"slot {slot} is absent"
-        return offset
-
-    def has(self, slot: int) -> bool:
-        return self.table.Offset(4 + 2 * slot) != 0
-
-    def scalar(self, slot: int, code: str) -> Any:
-        position = self.table.Pos + self._offset(slot)
-        assert position % struct.calcsize(code) == 0, "a scalar is misaligned"
-        return struct.unpack_from(f"<{code}", self.content, position)[0]
-
-    def text(self, slot: int) -> str:
-        return self.table.String(self.table.Pos + self._offset(slot)).decode()
-
-    def child(self, slot: int) -> Reader:
-        return Reader(self.content, self.table.Indirect(self.table.Pos + self._offset(slot)))
-
-    def start(self, slot: int) -> int:
-        """Position of a vector's first element."""
-        position: int = self.table.Vector(self._offset(slot))
-        return position
-
-    def vector(self, slot: int, code: str) -> list[Any]:
-        count = self.table.VectorLen(self._offset(slot))
-        return list(struct.unpack_from(f"<{count}{code}", self.content, self.start(slot)))
-
-    def children(self, slot: int) -> list[Reader]:
-        count, start = self.table.VectorLen(self._offset(slot)), self.start(slot)
-        return [Reader(self.content, self.table.Indirect(start + 4 * i)) for i in range(count)]
 
 
 def packed(path: Path, size: str, document: dict[str, Any] | None = None) -> bytes:
@@ -224,7 +182,7 @@ def test_a_weight_may_be_packed_twice(tmp_path: Path) -> None:
 
 
 def test_too_large_for_a_flatbuffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inn_runtime.ms_model.MAX_BYTES", 10_000)
+    monkeypatch.setattr("inn_runtime.sampling.ms_writer.MAX_MODEL_BYTES", 10_000)
     bundle = inn.open(tiny.write(tmp_path / "a.inn"))
     with pytest.raises(inn.UsageError, match=r"at most 0 MB.*choose a smaller size"):
         bundle.resample("full").to_bytes()
@@ -240,7 +198,7 @@ def test_the_buffer_never_grows(tmp_path: Path) -> None:
     bundle = inn.open(tiny.write(tmp_path / "a.inn", document))
     content = bundle.resample("full").to_bytes()
     assert len(content) < len(content.obj) < 2 * len(content)
-    assert len(content.obj) == ms_model.size_at_most(bundle.manifest, tiny.CHANNELS)
+    assert len(content.obj) == size_at_most(bundle.manifest, tiny.CHANNELS)
 
 
 MEMORY = """

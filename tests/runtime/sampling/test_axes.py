@@ -8,19 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inn_runtime.axes import (
-    KERNELS,
-    QUADRATURES,
-    Axis,
-    nodes,
-    prior,
-    quadrature_weights,
-    round_width,
-    sampling_matrix,
-)
+from inn_runtime.format.axis import KERNELS, QUADRATURES, Axis
+from inn_runtime.sampling.axes import nodes, prior, quadrature_weights, sampling_matrix
 
 kernels = st.sampled_from(KERNELS)
+
+
 interpolating = st.sampled_from(("linear", "cubic"))
+
+
 rules = st.sampled_from(QUADRATURES)
 
 
@@ -121,31 +117,3 @@ def test_trapezoid_halves_the_ends() -> None:
     np.testing.assert_allclose(quadrature_weights(Axis(9, "cubic", "trapezoid"), 1), [8])
     np.testing.assert_allclose(quadrature_weights(Axis(1, "cubic", "trapezoid"), 1), [1])
     np.testing.assert_allclose(quadrature_weights(Axis(9, "selection", "none"), 5), [1] * 5)
-
-
-@pytest.mark.parametrize(
-    ("size", "full", "align", "width"),
-    [
-        (0.5, 5, 1, 3),  # 2.5 rounds up
-        (0.5, 20, 4, 12),  # 2.5 units of 4
-        (0.49, 20, 4, 8),
-        (0.01, 64, 1, 1),  # at least one unit
-        (0.01, 64, 8, 8),
-        (0.01, 6, 8, 6),  # never more than there are
-        (1.0, 30, 8, 30),  # full widths need not be aligned
-        (0.9, 30, 8, 24),
-        (0.95, 30, 8, 30),
-        (1.0, 1, 1, 1),
-    ],
-)
-def test_widths_round_half_up_to_the_alignment(size: float, full: int, align: int, width: int) -> None:
-    assert round_width(size, full, align) == width
-
-
-@given(st.floats(1e-6, 1), st.floats(1e-6, 1), st.integers(1, 5000), st.integers(1, 64))
-def test_widths_are_allowed_and_grow_with_the_size(one: float, other: float, full: int, align: int) -> None:
-    small, large = (round_width(size, full, align) for size in sorted((one, other)))
-    assert 1 <= small <= large <= full
-    assert round_width(1.0, full, align) == full or full % align
-    for width in (small, large):
-        assert width == full or width % align == 0
