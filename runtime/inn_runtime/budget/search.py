@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
@@ -24,7 +24,7 @@ GUESSES = 6
 class Costs(Protocol):
     """What sizes cost on a device, by the name of what is measured there; `DeviceProfile` keeps it."""
 
-    def known(self, name: str) -> Container[float]:
+    def known(self, name: str) -> Collection[float]:
         """The sizes measured so far."""
         ...
 
@@ -155,12 +155,15 @@ def _keeping(
     candidates: Sequence[Candidate], name: str, bound: float, manifest: Manifest, costs: Costs, weights: str
 ) -> int:
     """How many of the first candidates keep an upper bound."""
-    plans = {candidate.size: make_plan(manifest, candidate.size) for candidate in candidates}
     compute = BOUNDS[name].compute
-    if compute is not None:
-        return _within(candidates, name, bound, lambda size: compute(manifest, plans[size], weights))
-    work = [image_flops(manifest, plan) for plan in plans.values()]
-    return _within_measured(candidates, name, bound, costs, work)
+    if compute is None:
+        work = [image_flops(manifest, make_plan(manifest, candidate.size)) for candidate in candidates]
+        return _within_measured(candidates, name, bound, costs, work)
+
+    def cost(size: float) -> float:
+        return compute(manifest, make_plan(manifest, size), weights)
+
+    return _within(candidates, name, bound, cost)
 
 
 def _within(

@@ -203,6 +203,18 @@ class _Parser:
             raise corrections.fail("no weight that is overridden")
         return size
 
+    def sizes(self, value: Field, groups: tuple[Group, ...]) -> tuple[Size, ...]:
+        if len(entries := value.list()) > MAX_SIZES:
+            raise value.fail(f"at most {MAX_SIZES} sizes")
+        sizes = tuple(self.size(entry, groups) for entry in entries)
+        if [s.size for s in sizes] != sorted({s.size for s in sizes}) or not sizes or sizes[-1].size != 1.0:
+            raise value.fail("increasing sizes that end with 1")
+        if sizes[-1].widths != self.full_widths:
+            raise value.fail("full widths at size 1")
+        if sizes[-1].is_calibrated:
+            raise value.fail("no tables, overrides, corrections or grids at size 1")
+        return sizes
+
 
 def _references(value: Field | None, count: int) -> dict[int, str]:
     """Names of bundle tensors by the index of what they belong to; none where the field is absent."""
@@ -282,15 +294,7 @@ def parse(document: Any, source: str) -> Manifest:
     tensors = tuple(parser.tensor(t) for t in tensor_fields)
     _unique([w.name for w in weights], root["weights"])
     _unique([g.name for g in groups], root["groups"])
-    if len(size_fields := root["sizes"].list()) > MAX_SIZES:
-        raise root["sizes"].fail(f"at most {MAX_SIZES} sizes")
-    sizes = tuple(parser.size(s, groups) for s in size_fields)
-    if [s.size for s in sizes] != sorted({s.size for s in sizes}) or not sizes or sizes[-1].size != 1.0:
-        raise root["sizes"].fail("increasing sizes that end with 1")
-    if sizes[-1].widths != parser.full_widths:
-        raise root["sizes"].fail("full widths at size 1")
-    if sizes[-1].is_calibrated:
-        raise root["sizes"].fail("no tables, overrides, corrections or grids at size 1")
+    sizes = parser.sizes(root["sizes"], groups)
     macs = parser.expression(root["macs"], _INT64)
     if any(evaluate(macs, s.widths) < 0 for s in sizes):
         raise root["macs"].fail("an expression that is at least 0 at every size")

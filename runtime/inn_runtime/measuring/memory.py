@@ -45,9 +45,8 @@ def measure_memory(model: Runnable, threads: int = 1, engine: str = "auto") -> M
         raise UsageError("memory: the engine 'vendor' cannot be measured; use 'native' or 'worker'")
     smallest = model.resized(model.manifest.sizes[0].size)
     worker = WorkerEngine()
-    _serve(
-        worker, smallest.to_engine_bytes(), threads
-    ).close()  # what the engine keeps once it has run anything
+    # What the engine keeps once it has run anything is its own.
+    _serve(worker, smallest.to_engine_bytes(), threads).close()
     before, _ = _resident(worker.process)
     kept = _serve(worker, model.to_engine_bytes(), threads)
     after, peak = _resident(worker.process)

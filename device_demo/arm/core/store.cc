@@ -1,4 +1,4 @@
-#include "container.h"
+#include "store.h"
 
 #include <algorithm>
 #include <tuple>
@@ -120,7 +120,7 @@ std::string Name(DType dtype) {
   }
 }
 
-Container::Container(const std::string &path) : file_(path) {
+FileStore::FileStore(const std::string &path) : file_(path) {
   uint8_t start[8] = {};
   file_.Read(0, start, std::min<uint64_t>(8, file_.size()));
   uint64_t length = 0;
@@ -156,13 +156,13 @@ Container::Container(const std::string &path) : file_(path) {
   }
 }
 
-std::vector<uint8_t> Container::Read(const StoredTensor &tensor) const {
+std::vector<uint8_t> FileStore::Read(const StoredTensor &tensor) const {
   std::vector<uint8_t> content(tensor.bytes);
   file_.Read(tensor.offset, content.data(), content.size());
   return content;
 }
 
-std::string Container::FileDigest() const {
+std::string FileStore::FileDigest() const {
   Sha256 hasher;
   std::vector<uint8_t> block(1 << 20);
   for (uint64_t start = 0; start < file_.size(); start += block.size()) {

@@ -1,6 +1,6 @@
-// The safetensors container: which tensors a file holds, and their bytes.
-#ifndef INN_CONTAINER_H_
-#define INN_CONTAINER_H_
+// Where a bundle's tensors lie, a safetensors file: which it holds, and their bytes.
+#ifndef INN_STORE_H_
+#define INN_STORE_H_
 
 #include <map>
 #include <string>
@@ -24,11 +24,11 @@ struct StoredTensor {
   uint64_t bytes;
 };
 
-// An opened container. Its header has been checked: no tensor reaches beyond the file or into another.
-class Container {
+// An opened file. Its header has been checked: no tensor reaches beyond the file or into another.
+class FileStore {
  public:
   // Throws UsageError where the file cannot be read, BundleError where it is no bundle.
-  explicit Container(const std::string &path);
+  explicit FileStore(const std::string &path);
 
   const std::string &path() const { return file_.path(); }
   const std::string &manifest() const { return manifest_; }
@@ -47,4 +47,4 @@ class Container {
 
 }  // namespace inn
 
-#endif  // INN_CONTAINER_H_
+#endif  // INN_STORE_H_
