@@ -1,4 +1,6 @@
-"""Compile the C interface to MindSpore Lite into wheels. Everything else is in pyproject.toml.
+"""Find the packages, and compile the C interface to MindSpore Lite into wheels.
+
+Everything else is in pyproject.toml.
 
 A wheel for one platform comes out where there are a C++ compiler and MindSpore Lite: a folder in the
 environment variable INNLITE_MINDSPORE_LITE, or the cache, which the first use of the runtime fills. Else
@@ -15,7 +17,7 @@ import sysconfig
 import types
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
@@ -60,4 +62,10 @@ class WheelWithInterface(bdist_wheel):
         return super().get_tag()
 
 
-setup(cmdclass={"build_py": BuildWithInterface, "bdist_wheel": WheelWithInterface})
+DATA = ["inn_runtime.native", "inn_runtime.serve.page"]
+"""Folders without a module, which are not found as packages."""
+
+setup(
+    packages=[*find_packages("runtime"), *DATA, *find_packages("exporter")],
+    cmdclass={"build_py": BuildWithInterface, "bdist_wheel": WheelWithInterface},
+)

@@ -10,16 +10,14 @@
 Importing this loads NumPy, safetensors and flatbuffers; MindSpore Lite is loaded by the first session.
 """
 
-from .budget import Budget
-from .bundle import Bundle
-from .bundle import open_bundle as open
+from .budget.budget import Budget
 from .errors import BundleError, EngineError, InnError, UsageError
 from .governor import Governor
-from .model import Model
 from .model_cache import ModelCache
+from .network import Bundle, Model
+from .network import open_bundle as open
 from .session import Session
-
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
 __all__ = [
     "Budget",

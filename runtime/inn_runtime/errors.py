@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 100, 100
+
 
 class InnError(Exception):
     """Base of every error this package raises on purpose; ``exit_code`` is what the CLI returns."""
@@ -23,3 +28,9 @@ class BundleError(InnError, ValueError):
 
 class EngineError(InnError, RuntimeError):
     """MindSpore Lite is not available, refused a model or failed while running it."""
+
+
+def shown(value: object) -> str:
+    """Anybody's value in a message: on one line, and short however large the value is."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."

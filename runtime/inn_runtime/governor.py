@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InnError, UsageError
-from .manifest import Manifest, evaluate
-from .plan import make_plan
+from .format.manifest import Manifest, evaluate
+from .sampling.plan import make_plan
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .network import Model
     from .session import Inputs, Session
 
 MOST_LEVELS = 8
@@ -155,7 +156,7 @@ class Governor:
 
     def __init__(
         self,
-        session: Session,
+        session: Session[Model],
         target_ms: float,
         *,
         sizes: Sequence[float | str] | None = None,
@@ -163,7 +164,7 @@ class Governor:
         clock: Callable[[], float] = time.monotonic,
         **options: Any,
     ) -> None:
-        manifest = session.model.bundle.manifest
+        manifest = session.model.manifest
         self.sizes = _levels(manifest, sizes)
         self._session = session
         self._limit = limit

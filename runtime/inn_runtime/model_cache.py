@@ -10,13 +10,10 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .errors import InnError, UsageError
 from .files import write_atomically
-
-if TYPE_CHECKING:
-    from .model import Model
+from .version import __version__
 
 HEADER = struct.Struct("<8sQ")
 """Each file begins with a mark and the CRC-32 of the rest: the engine might crash on a damaged model."""
@@ -44,9 +41,15 @@ class ModelCache:
         self.max_bytes = max_mb * 1e6
         self._said = False
 
-    def content(self, model: Model, make: Callable[[], memoryview]) -> memoryview:
-        """The bytes of a `.ms` model: from the cache, or made and put there."""
-        path = self._path(model)
+    def content(self, key: tuple[object, ...], make: Callable[[], memoryview]) -> memoryview:
+        """The bytes of a `.ms` model: from the cache, or made and put there.
+
+        Parameters
+        ----------
+        key : all that decides the bytes, besides the version of this package; its ``repr`` tells keys apart
+        make : called where the cache has no such model
+        """
+        path = self._path(key)
         found = self._read(path)
         if found is not None:
             return found
@@ -55,13 +58,9 @@ class ModelCache:
             self._write(path, content)
         return content
 
-    def _path(self, model: Model) -> Path:
-        """Keyed by all that decides the bytes."""
-        from . import __version__
-
-        plan = model.plan
-        key = (__version__, model.bundle.fingerprint, plan.size, plan.widths, model.weights)
-        return self.folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.model"
+    def _path(self, key: tuple[object, ...]) -> Path:
+        name = hashlib.sha256(repr((__version__, *key)).encode()).hexdigest()[:32]
+        return self.folder / f"{name}.model"
 
     def _read(self, path: Path) -> memoryview | None:
         try:

@@ -1,4 +1,7 @@
-"""Running a resized network: arrays in the source model's layout, any batch, live resizing."""
+"""Running a resized network: arrays in the source model's layout, any batch, live resizing.
+
+A session knows a network as `Runnable` alone.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,31 @@ import threading
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Union
+from typing import Generic, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from .budget import Budget
+from .budget.budget import Budget
 from .engine import EngineModel, NodeTime, load_engine
 from .errors import UsageError
-from .manifest import Manifest, Port
-
-if TYPE_CHECKING:
-    from .model import Model
+from .format.manifest import Manifest, Port
+from .runnable import Sized
 
 Array = npt.NDArray[np.float32]
 Inputs = Union[npt.ArrayLike, Mapping[str, npt.ArrayLike]]
 
 
-class _Built:
+class _Built(Generic[Sized]):
     """A model that the engine holds, and the batch it is set to."""
 
-    def __init__(self, model: Model, engine_model: EngineModel) -> None:
+    def __init__(self, model: Sized, engine_model: EngineModel) -> None:
         self.model = model
         self.engine_model = engine_model
         self.batch = 1
 
 
-class Session:
+class Session(Generic[Sized]):
     """A resized network in the engine. One call runs at a time; threads may share a session.
 
     Attributes
@@ -43,7 +44,7 @@ class Session:
     model_bytes : size of the latest `.ms` model
     """
 
-    def __init__(self, model: Model, threads: int = 1, engine: str = "auto") -> None:
+    def __init__(self, model: Sized, threads: int = 1, engine: str = "auto") -> None:
         self._engine = load_engine(engine)
         self._threads = threads
         self._lock = threading.Lock()
@@ -52,9 +53,9 @@ class Session:
         self.engine_version = self._engine.version
         self.resample_seconds = self.build_seconds = 0.0
         self.model_bytes = 0
-        self._built: _Built | None = self._build(model)
+        self._built: _Built[Sized] | None = self._build(model)
 
-    def _build(self, model: Model) -> _Built:
+    def _build(self, model: Sized) -> _Built[Sized]:
         start = time.perf_counter()
         content = model.to_engine_bytes()
         packed = time.perf_counter()
@@ -65,11 +66,11 @@ class Session:
         return built
 
     @property
-    def model(self) -> Model:
+    def model(self) -> Sized:
         """The network at the size in use."""
         return self._open().model
 
-    def _open(self) -> _Built:
+    def _open(self) -> _Built[Sized]:
         if self._built is None:
             raise UsageError("the session is closed")
         return self._built
@@ -91,7 +92,7 @@ class Session:
         UsageError : an input is missing or unknown, has the wrong shape or type; the session is closed
         EngineError : MindSpore Lite failed
         """
-        manifest = self._open().model.bundle.manifest
+        manifest = self._open().model.manifest
         arrays, batch = _check_inputs(manifest.inputs, inputs)
         with self._lock:
             built = self._open()
@@ -108,7 +109,7 @@ class Session:
     def profile(self, inputs: Inputs) -> list[NodeTime]:
         """Run the network once and time each of its nodes. Same errors as `run`, and EngineError where the
         engine cannot time nodes."""
-        manifest = self._open().model.bundle.manifest
+        manifest = self._open().model.manifest
         arrays, batch = _check_inputs(manifest.inputs, inputs)
         if self._takes_one_image(manifest):
             arrays, batch = _image(arrays, 0), 1
@@ -122,7 +123,7 @@ class Session:
         out between them where a convolution has few outputs, and answers garbage."""
         return manifest.one_image or self._threads > 1
 
-    def _set_batch(self, built: _Built, arrays: Mapping[str, Array], batch: int) -> None:
+    def _set_batch(self, built: _Built[Sized], arrays: Mapping[str, Array], batch: int) -> None:
         if batch != built.batch:
             built.engine_model.resize({name: array.shape for name, array in arrays.items()})
             built.batch = batch
@@ -136,10 +137,7 @@ class Session:
         """
         with self._resizing:
             model = self._open().model
-            wanted = model.bundle.resample(
-                size, weights=model.weights, threads=self._threads, engine=self.engine
-            )
-            built = self._build(wanted)
+            built = self._build(model.resized(size, threads=self._threads, engine=self.engine))
             with self._lock:
                 previous, self._built = self._built, built
             if previous is None:  # closed in the meantime
@@ -154,7 +152,7 @@ class Session:
         if built is not None:
             built.engine_model.close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Session[Sized]:
         return self
 
     def __exit__(

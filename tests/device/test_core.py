@@ -12,60 +12,16 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
+from comparing import check_models, plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inn_runtime.axes import KERNELS, QUADRATURES
 from inn_runtime.cli.summary import describe, format_summary
-from inn_runtime.packed import BITS
+from inn_runtime.format.axis import KERNELS, QUADRATURES
+from inn_runtime.format.packed import BITS
+from packing import corrected, pack
 from program import Run
-from test_ms_model import Reader
-from test_packed import corrected, pack
 
 Answer = Callable[..., Any]
-
-
-def assert_same_models(found: bytes, expected: bytes) -> float:
-    """The same graph and shapes, byte for byte, and tensors within 1e-6 of their scale.
-
-    Returns
-    -------
-    The largest difference of a tensor, over its scale
-    """
-    if found == expected:
-        return 0.0
-    assert len(found) == len(expected)
-    graphs, largest = [bytearray(found), bytearray(expected)], 0.0
-    for ours, theirs in zip(*(Reader.root(content).children(7) for content in (found, expected))):
-        if theirs.has(6) and theirs.scalar(1, "i") == 43:
-            count = int(np.prod(theirs.vector(2, "i"), dtype=np.int64))
-            start = theirs.start(6)
-            assert ours.start(6) == start
-            tensors = [np.frombuffer(c, "<f4", count, start) for c in (found, expected)]
-            difference = float(np.abs(tensors[0] - tensors[1]).max() / max(np.abs(tensors[1]).max(), 1e-30))
-            assert difference <= 1e-6, theirs.text(9)
-            largest = max(largest, difference)
-            for graph in graphs:
-                graph[start : start + 4 * count] = bytes(4 * count)
-    assert graphs[0] == graphs[1]
-    return largest
-
-
-def check_models(device: Run, path: Path, *sizes: str) -> None:
-    for size in sizes:
-        result = device("resample", path, "--size", size, "-o", path.with_suffix(".ms"))
-        assert result.returncode == 0, result.stderr
-        found = path.with_suffix(".ms").read_bytes()
-        assert_same_models(found, bytes(inn.open(path).resample(size).to_bytes()))
-
-
-def plain(kernel: str, rule: str, align: int = 1) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """tiny without anything calibrated, so that it can take any size."""
-    document, values = tiny.manifest(), tiny.tensors()
-    for group in document["groups"]:
-        group |= {"kernel": kernel, "quadrature": rule}
-    document["sizes"][0] |= {"tables": {}, "overrides": {}}
-    document["align"] = align
-    return document, {key: value for key, value in values.items() if key.startswith("weight/")}
 
 
 def test_calibrated_sizes(device: Run, tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
-from inn_runtime.axes import KERNELS
+from comparing import check_models, check_same, plain
+from inn_runtime.format.axis import KERNELS
 from program import ROOT, Run, build
-from test_core import check_models, plain
-from test_messages import check_same
 
 
 @pytest.fixture(scope="session")

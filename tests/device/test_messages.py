@@ -11,67 +11,26 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import inn_runtime as inn
 import numpy as np
 import pytest
-import test_bundle
 import tiny
+from comparing import PREFIX, check_same, device_message
+from hostile import NO_BUNDLES, NO_JSON, WRONG_FIELDS, paths, set_field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inn_runtime.cli import main
 from program import Run
 from safetensors.numpy import save
 
-PREFIX = "error: "
-
-
-def python_message(path: Path, size: str = "small") -> str:
-    """What the Python runtime says of a bundle: "" where it can be resampled."""
-    try:
-        bundle = inn.open(path)
-        list(bundle.verify())
-        bundle.resample(size).to_bytes()
-    except inn.InnError as error:
-        return str(error)
-    return ""
-
-
-def device_message(device: Run, path: Path, size: str = "small") -> str:
-    for arguments in (["verify", path], ["resample", path, "--size", size, "-o", os.devnull]):
-        result = device(*arguments)
-        if result.returncode != 0:
-            assert result.returncode == 2, result.stderr
-            assert result.stderr.count("\n") == 1
-            return result.stderr.partition(PREFIX)[2].rstrip("\n")
-    return ""
-
-
-def check_same(device: Run, path: Path) -> str:
-    """Both refuse the bundle with the same words, or neither does. The words are returned.
-
-    What stands in parentheses after a file's syntax error is the parser's, and each has its own.
-    """
-    expected, found = python_message(path), device_message(device, path)
-    if "(" in expected and ("not an INN-Lite bundle, or" in expected or "not valid JSON" in expected):
-        expected, found = expected.partition("(")[0], found.partition("(")[0]
-    assert found == expected
-    return expected
-
-
-def cases(test: Any) -> list[Any]:
-    """The arguments that a test of the Python loader is run with."""
-    (mark,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]
-    return list(mark.args[1])
-
 
 def test_a_good_bundle(device: Run, tmp_path: Path) -> None:
     assert check_same(device, tiny.write(tmp_path / "a.inn")) == ""
 
 
-@pytest.mark.parametrize("case", cases(test_bundle.test_wrong_fields_are_named), ids=lambda case: case[0])
+@pytest.mark.parametrize("case", WRONG_FIELDS, ids=lambda case: case[0])
 def test_wrong_fields(device: Run, tmp_path: Path, case: tuple[str, Any, str]) -> None:
     document = tiny.manifest()
-    test_bundle._set(document, case[0], case[1])
+    set_field(document, case[0], case[1])
     assert check_same(device, tiny.write(tmp_path / "a.inn", document))
 
 
@@ -84,7 +43,7 @@ def test_missing_fields(device: Run, tmp_path: Path, key: str) -> None:
 
 def test_missing_inner_fields(device: Run, tmp_path: Path) -> None:
     refused = 0
-    for path in test_bundle._paths(tiny.manifest()):
+    for path in paths(tiny.manifest()):
         document: Any = tiny.manifest()
         target = document
         for key in path[:-1]:
@@ -94,7 +53,7 @@ def test_missing_inner_fields(device: Run, tmp_path: Path) -> None:
     assert refused > 100
 
 
-@pytest.mark.parametrize("text", cases(test_bundle.test_manifest_that_is_no_json_object))
+@pytest.mark.parametrize("text", NO_JSON)
 def test_manifest_that_is_no_json(device: Run, tmp_path: Path, text: str) -> None:
     (tmp_path / "a.inn").write_bytes(save(tiny.tensors(), {"innlite": text}))
     if text.startswith("[" * 900 + "]"):  # deeper than this loader goes; Python's may go there
@@ -103,7 +62,7 @@ def test_manifest_that_is_no_json(device: Run, tmp_path: Path, text: str) -> Non
         assert check_same(device, tmp_path / "a.inn")
 
 
-@pytest.mark.parametrize("case", cases(test_bundle.test_refuses_files_that_are_no_bundle))
+@pytest.mark.parametrize("case", NO_BUNDLES)
 def test_no_bundles(device: Run, tmp_path: Path, case: tuple[bytes, str]) -> None:
     (tmp_path / "a.inn").write_bytes(case[0])
     assert check_same(device, tmp_path / "a.inn")
@@ -207,8 +166,13 @@ def test_nodes_outside_their_axis(device: Run, tmp_path: Path) -> None:
 
 
 _NUMBERS = st.integers(-(1 << 70), 1 << 70) | st.floats(allow_nan=False, allow_infinity=False)
+
+
 # Characters that Unicode has not assigned are shown as they are; Python escapes those it does not know.
+
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cn",)), max_size=120)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | _NUMBERS | _TEXTS,
     lambda inner: st.lists(inner, max_size=8) | st.dictionaries(_TEXTS, inner, max_size=6),
@@ -220,7 +184,7 @@ _JSON = st.recursive(
 @given(data=st.data())
 def test_any_field_replaced_by_anything(device: Run, tmp_path: Path, data: st.DataObject) -> None:
     document: Any = deepcopy(tiny.manifest())
-    path = data.draw(st.sampled_from(test_bundle._paths(document)))
+    path = data.draw(st.sampled_from(paths(document)))
     target = document
     for key in path[:-1]:
         target = target[key]

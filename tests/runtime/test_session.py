@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import inn_runtime as inn
 import numpy as np
 import pytest
 import tiny
+from inn_runtime.format.parser import parse
 from inn_runtime.noise import noise
 
 VALUES = tiny.tensors()
@@ -438,3 +441,61 @@ def test_closing_during_a_resize_leaves_nothing_open(
     session.resize("small")
     with pytest.raises(inn.UsageError, match="closed"):
         session.run(IMAGES)
+
+
+# What it asks of a network
+
+
+class Scaling:
+    """A `Runnable` without a bundle: outputs are the first three inputs, times its size."""
+
+    weights = "float32"
+    model_bytes = 4
+
+    def __init__(self, size: float, asked: list[tuple[Any, int, str]]) -> None:
+        self.manifest = parse({**tiny.manifest(), "digests": {}}, "none")
+        self.size = size
+        self.asked = asked
+
+    def to_engine_bytes(self) -> memoryview:
+        return memoryview(struct.pack("<f", self.size))
+
+    def resized(self, size: Any, *, threads: int = 1, engine: str = "auto") -> Scaling:
+        self.asked.append((size, threads, engine))
+        return Scaling(size, self.asked)
+
+    def session(self, threads: int = 1, engine: str = "auto") -> inn.Session[Scaling]:
+        return inn.Session(self, threads, engine)
+
+
+class FakeEngine:
+    """Builds models of a `Scaling` network's bytes, and notes those that are closed."""
+
+    name, version = "fake", "0"
+
+    def __init__(self) -> None:
+        self.closed: list[float] = []
+
+    def build(self, model: memoryview, threads: int = 1) -> Any:
+        (size,) = struct.unpack("<f", model)
+
+        def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {"scores": size * inputs["image"].transpose(0, 3, 1, 2).reshape(-1, 40)[:, :3]}
+
+        return SimpleNamespace(run=run, resize=lambda shapes: None, close=lambda: self.closed.append(size))
+
+
+def test_any_network_runs_and_resizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+    monkeypatch.setattr("inn_runtime.session.load_engine", lambda name: engine)
+    asked: list[tuple[Any, int, str]] = []
+    first = IMAGES.reshape(len(IMAGES), -1)[:, :3]
+    with Scaling(1.0, asked).session(threads=3) as session:
+        np.testing.assert_allclose(session.run(IMAGES), first)
+        session.resize(2.0)
+        np.testing.assert_allclose(session.run(IMAGES), 2 * first)
+        assert session.model.size == 2.0
+        assert session.model_bytes == 4
+        assert engine.closed == [1.0]
+    assert engine.closed == [1.0, 2.0]
+    assert asked == [(2.0, 3, "fake")]

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "bundle.h"
-#include "container.h"
 #include "engine.h"
 #include "error.h"
 #include "json.h"
 #include "model.h"
 #include "session.h"
+#include "store.h"
 #include "text.h"
 
 namespace {
@@ -166,7 +166,7 @@ INN_NATIVE(jdoubleArray, preprocessing)(JNIEnv *env, jclass, jlong bundle) {
     // The core has checked the manifest and keeps nothing that it does not need itself.
     const inn::Bundle &opened = *BundleOf(bundle);
     const size_t channels = size_t(ImageInput(opened).shape[1]);
-    const inn::Json manifest = inn::ParseJson(inn::Container(opened.source()).manifest());
+    const inn::Json manifest = inn::ParseJson(inn::FileStore(opened.source()).manifest());
     const inn::Json *values = manifest.Find("inputs")->items()[0].Find("preprocessing");
     if (values == nullptr || values->kind != inn::Json::kObject) return nullptr;
     std::vector<double> numbers;

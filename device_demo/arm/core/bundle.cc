@@ -16,7 +16,7 @@ namespace inn {
 namespace {
 
 constexpr char kScaleSuffix[] = ".scale", kSourceKey[] = "source.onnx";
-constexpr Wide kMaxElements = 1 << 29;  // of a stored tensor: what a .ms file can hold
+constexpr Wide kMaxStoredElements = 1 << 29;  // of a stored tensor: what a .ms file can hold
 constexpr Wide kManyElements = Wide{1} << 96;
 constexpr size_t kDigestLength = 32;
 
@@ -179,8 +179,8 @@ void CheckShape(const std::string &key, const WideShape &shape, const StoredTens
   } else if (found != shape) {
     throw BundleError(where + "shape " + Tuple(shape) + ", found " + Tuple(found));
   }
-  if (Product(shape) > kMaxElements) {
-    throw BundleError(where + "at most " + Decimal(kMaxElements) + " elements, found " + Tuple(shape));
+  if (Product(shape) > kMaxStoredElements) {
+    throw BundleError(where + "at most " + Decimal(kMaxStoredElements) + " elements, found " + Tuple(shape));
   }
 }
 
@@ -199,13 +199,13 @@ int64_t CountOf(const Shape &shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<int64_t>());
 }
 
-Bundle::Bundle(const std::string &path) : container_(path) {
-  manifest_ = ParseManifest(ParseManifestText(container_.manifest(), path), path);
+Bundle::Bundle(const std::string &path) : store_(path) {
+  manifest_ = ParseManifest(ParseManifestText(store_.manifest(), path), path);
   CheckTensors();
 }
 
 void Bundle::CheckTensors() {
-  const auto &layout = container_.tensors();
+  const auto &layout = store_.tensors();
   for (const auto &[key, stored] : layout) {
     if (stored.dtype == DType::kOther) {
       throw BundleError(source() + ": tensor " + Shown(key) + ": expected F16, F32, I8, U8, found " + stored.type);
@@ -247,11 +247,11 @@ void Bundle::CheckTensors() {
 }
 
 Tensor Bundle::Read(const std::string &key) const {
-  const StoredTensor &stored = container_.tensors().at(key);
+  const StoredTensor &stored = store_.tensors().at(key);
   Tensor scale, tensor;
   if (IsInteger(stored.dtype)) scale = Read(key + kScaleSuffix);
   tensor.shape = shapes_.at(key);
-  const std::vector<uint8_t> content = container_.Read(stored);
+  const std::vector<uint8_t> content = store_.Read(stored);
   tensor.values = Numbers(content, stored.dtype, CountOf(tensor.shape));
   if (IsInteger(stored.dtype)) Multiply(scale, &tensor);
   if (checked_.count(key)) return tensor;
@@ -265,7 +265,7 @@ Tensor Bundle::Read(const std::string &key) const {
 
 void Bundle::Verify(const std::string &key) const {
   if (key == kSourceKey) {
-    CheckDigest(key, container_.Read(container_.tensors().at(key)));
+    CheckDigest(key, store_.Read(store_.tensors().at(key)));
   } else {
     Read(key);
   }

@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "container.h"
 #include "manifest.h"
+#include "store.h"
 
 namespace inn {
 
@@ -28,10 +28,10 @@ class Bundle {
   // another version.
   explicit Bundle(const std::string &path);
 
-  const std::string &source() const { return container_.path(); }
+  const std::string &source() const { return store_.path(); }
   const Manifest &manifest() const { return manifest_; }
-  uint64_t bytes() const { return container_.bytes(); }
-  std::string FileDigest() const { return container_.FileDigest(); }
+  uint64_t bytes() const { return store_.bytes(); }
+  std::string FileDigest() const { return store_.FileDigest(); }
 
   // Values of a tensor that the manifest refers to. Throws BundleError where its bytes are not those of the
   // digest, or its values are not finite.
@@ -40,7 +40,7 @@ class Bundle {
   void Verify(const std::string &key) const;
 
  private:
-  Container container_;
+  FileStore store_;
   Manifest manifest_;
   std::unordered_map<std::string, Shape> shapes_;  // of every tensor's values, but the source network's
   std::unordered_map<std::string, std::string> digests_;

@@ -14,7 +14,7 @@ namespace {
 // Limits that no real network comes near; they bound what a hostile file can make the loader allocate.
 constexpr int64_t kMaxWidth = 1 << 20;
 constexpr int64_t kMaxLength = (int64_t{1} << 31) - 1;
-constexpr int64_t kMaxElements = 1 << 27;
+constexpr int64_t kMaxGraphElements = 1 << 27;
 constexpr int64_t kMaxCoefficient = int64_t{1} << 31;
 constexpr size_t kMaxFactors = 8, kMaxSizes = 256, kMaxDimensions = 8;
 constexpr size_t kDigestLength = 32;
@@ -37,7 +37,7 @@ Shape ParseShape(const Field &value, int64_t least = 1) {
     shape.push_back(entry.Integer(least, kMaxLength));
     count = std::min(count, Wide{1} << 90) * shape.back();  // of 8 entries: no overflow, and a zero stays one
   }
-  if (count > kMaxElements) throw value.Fail("at most " + std::to_string(kMaxElements) + " elements");
+  if (count > kMaxGraphElements) throw value.Fail("at most " + std::to_string(kMaxGraphElements) + " elements");
   return shape;
 }
 

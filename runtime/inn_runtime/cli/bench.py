@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..bench import BenchResult, bench
-from ..bundle import open_bundle
+from ..bench.bench import BenchResult, bench
+from ..bench.comparison import compare
 from ..engine import NodeTime
 from ..errors import UsageError
 from ..files import write_atomically
-from ..model import Model
-from ..rival import compare
+from ..network import Model, open_bundle
 from .options import SIZE_HELP, command, engine_options, resampled, weights_option
 from .table import format_table
 
@@ -121,7 +120,7 @@ def _compare(model: Model, path: Path, threads: int, options: argparse.Namespace
 
 
 # ---------------------------------------------------------------------- tables
-HEADER = (
+_COLUMNS = (
     *("size", "", "min", "mean", "p50", "p95", "max", "std"),
     *("first", "build", "resample", "model", "memory", "peak"),
 )
@@ -141,7 +140,7 @@ def format_title(name: str, result: BenchResult) -> str:
         f"batch {result.batch}, {result.warmup} warm-up and {result.runs} timed runs\n"
         "times in ms; first: first inference; in MB: model: .ms file, memory: what it adds to the engine, "
         f"peak: of the process{alone}\n\n"
-        f"{_line(HEADER)}"
+        f"{_line(_COLUMNS)}"
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..bundle import Bundle, open_bundle
 from ..errors import EngineError, UsageError
 from ..files import write_atomically
-from ..manifest import Size
+from ..format.manifest import Size
+from ..network import Bundle, open_bundle
 from ..noise import noise
 from . import bench, resample, strip
 from .options import ENGINES, SIZE_HELP, command, engine_options, resampled

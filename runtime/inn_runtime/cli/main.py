@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any, NoReturn
 
-from .. import __version__
 from ..errors import InnError, UsageError
+from ..version import __version__
 from . import commands
 
 ENTRY_POINTS = "inn.commands"

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..bundle import Bundle
 from ..errors import UsageError
-from ..model import Model
-from ..ms_model import WEIGHT_TYPES
+from ..network import Bundle, Model
+from ..sampling.ms_writer import WEIGHT_TYPES
 
 ENGINES = ("auto", "native", "worker", "vendor")
 SIZE_HELP = "a preset's name or a number in (0, 1]"

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from ..bench import BenchResult
+from ..bench.bench import BenchResult
 from ..errors import UsageError
 
 _AXES = (("size", "size", 1.0), ("parameters", "parameters (thousands)", 1e3), ("macs", "MFLOPs", 0.5e6))

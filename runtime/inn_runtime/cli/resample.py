@@ -9,37 +9,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..budget import LOWER, Budget, value_text
-from ..bundle import open_bundle
+from ..budget.budget import BOUNDS, LOWER, UPPER, Bound, Budget, value_text
+from ..budget.search import Candidate, Choice
 from ..errors import UsageError
-from ..solver import Candidate, Choice, choose
+from ..network import choose, open_bundle
 from .options import SIZE_HELP, command, engine_options, resampled, weights_option
 from .table import format_table
 
-BOUNDS = {
-    "--max-ms": ("latency_ms", "MS", "median time of one call at batch 1 on this device, in ms"),
-    "--max-mb": ("memory_mb", "MB", "memory that the model adds to a running engine on this device, in MB"),
-    "--max-model-mb": ("model_mb", "MB", "size of the .ms file, in MB"),
-    "--max-flops": ("flops", "N", "floating-point operations of one image, for instance 30e6"),
-    "--min-accuracy": ("accuracy", "SHARE", "accuracy by the bundle's measured curve, in (0, 1]"),
-    "--min-agreement": ("agreement", "SHARE", "agreement with the full network, likewise"),
-}
-
-COLUMNS = {
-    **{"flops": ("MFLOPs", 1e-6), "model_mb": (".ms MB", 1), "memory_mb": ("memory MB", 1)},
-    **{"latency_ms": ("ms", 1), "accuracy": ("accuracy %", 100), "agreement": ("agreement %", 100)},
-}
-
-
-_MEASURED = {"latency_ms": "measured", "memory_mb": "of memory"}
+MOST_ROWS = 16
+"""Of the table of candidates; where there are more, those of which nothing costly is known are left out."""
 
 
 def register(subparsers: Any) -> None:
     parser = command(subparsers, "resample", _resample, "write a MindSpore Lite model (.ms) of a size")
     parser.add_argument("--size", help=f"{SIZE_HELP}; or give a budget:")
-    for option, (name, metavar, text) in BOUNDS.items():
-        kind = "at least this" if name in LOWER else "at most this"
-        parser.add_argument(option, dest=name, type=float, metavar=metavar, help=f"{kind} {text}")
+    for name, bound in _options().items():
+        kind = "at most this" if bound.upper else "at least this"
+        text = f"{kind} {bound.help}"
+        parser.add_argument(bound.option, dest=name, type=float, metavar=bound.metavar, help=text)
     parser.add_argument(
         "--explain", action="store_true", help="print the candidates of a budget; then -o may be left out"
     )
@@ -57,13 +44,17 @@ def register(subparsers: Any) -> None:
     engine_options(parser)
 
 
+def _options() -> dict[str, Bound]:
+    """The bounds in the order of their options: costs, then qualities."""
+    return dict(sorted(BOUNDS.items(), key=lambda item: not item[1].upper))
+
+
 def _resample(options: argparse.Namespace) -> None:
-    bounds = {name: getattr(options, name) for name, _, _ in BOUNDS.values()}
+    bounds = {name: getattr(options, name) for name in _options()}
     bounds = {name: value for name, value in bounds.items() if value is not None}
     if (options.size is None) == (not bounds):
-        raise UsageError(
-            f"expected --size or a budget ({', '.join(BOUNDS)}), found {'both' if bounds else 'neither'}"
-        )
+        names = ", ".join(bound.option for bound in _options().values())
+        raise UsageError(f"expected --size or a budget ({names}), found {'both' if bounds else 'neither'}")
     if options.explain and not bounds:
         raise UsageError("--explain: expected a budget, found --size")
     if options.output is None and not options.explain:
@@ -105,7 +96,9 @@ def _resample(options: argparse.Namespace) -> None:
     if options.output is not None:
         known = _chosen(choice).values if choice is not None else {}
         measured = "".join(
-            f", {value_text(name, known[name])} {text}" for name, text in _MEASURED.items() if name in known
+            f", {value_text(name, known[name])} {bound.said}"
+            for name, bound in BOUNDS.items()
+            if bound.said and name in known
         )
         print(
             f"{options.output}: size {model.size:g}, {model.parameters:,} parameters, "
@@ -120,17 +113,18 @@ def _chosen(choice: Choice) -> Candidate:
 def _explanation(choice: Choice) -> str:
     """The candidates as a table: the chosen one, its neighbours, and all of which something was measured."""
     at = choice.candidates.index(_chosen(choice))
-    names = [name for name in COLUMNS if any(name in c.values for c in choice.candidates)]
+    names = [name for name in (*UPPER, *LOWER) if any(name in c.values for c in choice.candidates)]
+    costly = {name for name in UPPER if not BOUNDS[name].at_once}
     rows = []
     for index, candidate in enumerate(choice.candidates):
-        costly = {"latency_ms", "memory_mb", "model_mb"} & set(candidate.values)
-        if len(choice.candidates) > 16 and not costly and abs(index - at) > 1:
+        neighbour = abs(index - at) <= 1
+        if len(choice.candidates) > MOST_ROWS and costly.isdisjoint(candidate.values) and not neighbour:
             continue
         cells = []
         for name in names:
-            value = candidate.values.get(name, math.nan) * COLUMNS[name][1]
+            value = candidate.values.get(name, math.nan) * BOUNDS[name].scale
             cells.append("-" if math.isnan(value) else f"{value:.4g}")
         verdict = "breaks " + ", ".join(candidate.breaks) if candidate.breaks else "fits"
         verdict = "chosen" if index == at else verdict
         rows.append([f"{candidate.size:.4g}", *cells, verdict])
-    return format_table(["size", *(COLUMNS[name][0] for name in names), ""], rows)
+    return format_table(["size", *(BOUNDS[name].column for name in names), ""], rows)

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..bundle import open_bundle
 from ..files import write_atomically
-from ..strip import strip
+from ..format.strip import strip
+from ..network import open_bundle
 from .options import command
 
 

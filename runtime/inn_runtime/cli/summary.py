@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..bundle import Bundle
+from ..network import Bundle
 from .table import format_table
 
 _SHOWN_LABELS = 5

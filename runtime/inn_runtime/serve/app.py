@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import InnError, UsageError
-from .pictures import MAX_BYTES, PictureError, decode, read_sample, thumbnail
+from .pictures import MAX_UPLOAD_BYTES, PictureError, decode, read_sample, thumbnail
 from .workbench import Workbench
 
 UPLOAD_SECONDS = 30.0
@@ -67,7 +67,7 @@ def make_app(workbench: Workbench, samples: Sequence[Path] = (), hosts: Sequence
         return await run_sync(function, *arguments, limiter=few)
 
     async def model(request: Request) -> Response:
-        return JSONResponse({**workbench.describe(), "samples": len(samples), "max_bytes": MAX_BYTES})
+        return JSONResponse({**workbench.describe(), "samples": len(samples), "max_bytes": MAX_UPLOAD_BYTES})
 
     async def sample(request: Request) -> Response:
         index = request.path_params["index"]
@@ -182,17 +182,17 @@ def _page(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]
 
 
 async def _body(request: Request) -> bytes:
-    """The uploaded file, never more than `MAX_BYTES` of it, within `UPLOAD_SECONDS`."""
-    too_large = HTTPException(413, f"the picture is larger than {MAX_BYTES >> 20} MiB")
+    """The uploaded file, never more than `MAX_UPLOAD_BYTES` of it, within `UPLOAD_SECONDS`."""
+    too_large = HTTPException(413, f"the picture is larger than {MAX_UPLOAD_BYTES >> 20} MiB")
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BYTES:
+    if length.isdigit() and int(length) > MAX_UPLOAD_BYTES:
         raise too_large
     content = bytearray()
 
     async def read() -> None:
         async for chunk in request.stream():
             content.extend(chunk)
-            if len(content) > MAX_BYTES:
+            if len(content) > MAX_UPLOAD_BYTES:
                 raise too_large
 
     try:

@@ -8,9 +8,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from ..bundle import open_bundle
 from ..cli.options import engine_options, preprocess_option, preprocess_values
 from ..errors import InnError, UsageError
+from ..network import open_bundle
 
 EXAMPLES = """\
 examples:

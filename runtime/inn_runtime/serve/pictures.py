@@ -12,7 +12,7 @@ from ..errors import UsageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"})
-MAX_BYTES = 16 << 20
+MAX_UPLOAD_BYTES = 16 << 20
 """Of an uploaded file: more than any phone's camera writes."""
 MAX_PIXELS = 64_000_000
 MAX_SAMPLES = 60
@@ -75,7 +75,7 @@ def read_sample(samples: Sequence[Path], index: int) -> Image.Image:
         raise PictureError(f"there is no sample {index}; expected 0 to {len(samples) - 1}")
     try:
         with open(samples[index], "rb") as stream:
-            content = stream.read(MAX_BYTES)
+            content = stream.read(MAX_UPLOAD_BYTES)
     except OSError as error:
         raise PictureError(f"{samples[index].name}: {error.strerror}") from None
     return decode(content)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..bundle import Bundle
-from ..device import device_name
 from ..errors import EngineError, UsageError
+from ..measuring.device import device_name
+from ..measuring.timing import timed
+from ..network import Bundle, Model
 from ..noise import noise
-from ..plan import make_plan
 from ..preprocessing import Preprocessing
+from ..sampling.plan import make_plan
 from ..session import Array, Session
-from ..timing import timed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,7 +67,7 @@ class Workbench:
         self._preprocessing = Preprocessing.parse(values, port.shape)
         self._threads, self._engine = threads, engine
         self._lock = threading.Lock()
-        self._sessions: OrderedDict[float, Session] = OrderedDict()
+        self._sessions: OrderedDict[float, Session[Model]] = OrderedDict()
         self._times: dict[float, deque[float]] = {}
         self._full = manifest.sizes[-1].size
         try:
@@ -172,7 +172,7 @@ class Workbench:
         self.close()
 
     # ------------------------------------------------------------------ with the lock held
-    def _session(self, size: float) -> Session:
+    def _session(self, size: float) -> Session[Model]:
         """A session of this size: one that is kept, or a new one in place of the least recently used."""
         if size in self._sessions:
             self._sessions.move_to_end(size)
@@ -215,7 +215,7 @@ class Workbench:
     def _noise(self) -> Array:
         return noise(0, self.bundle.manifest.inputs[0].shape)
 
-    def _facts(self, session: Session) -> dict[str, Any]:
+    def _facts(self, session: Session[Model]) -> dict[str, Any]:
         return {
             "size": session.model.size,
             "name": session.model.name,

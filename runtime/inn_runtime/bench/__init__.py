@@ -1,0 +1,1 @@
+"""Measuring a bundle at a size, and other models beside it."""

@@ -1,0 +1,1 @@
+"""What a network costs on this device: time, memory, and which device it is."""
