@@ -105,7 +105,7 @@ def test_every_page_is_listed() -> None:
 
 
 def test_what_is_wrong_is_noticed() -> None:
-    text = "# A `b` (c)\n\n[x](no.md#y) `exporter/no.py` `docs/NAME.md`\n\n    python -m tests.no\n\n# A b c\n"
+    text = "# A `b` (c)\n\n[x](no.md#y) `tests/no.py` `docs/NAME.md`\n\n    python -m tests.no\n\n# A b c\n"
     assert list(_links(text)) == ["no.md#y"]
     assert _anchors(text) == {"a-b-c", "a-b-c-1"}
-    assert [path for path in _paths(text) if not _exists(path)] == ["tests/no", "exporter/no.py"]
+    assert [path for path in _paths(text) if not _exists(path)] == ["tests/no", "tests/no.py"]
