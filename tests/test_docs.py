@@ -63,11 +63,10 @@ def _code(text: str) -> Iterator[str]:
 def _paths(text: str) -> Iterator[str]:
     """Paths from the root that code names, modules that are run among them."""
     for code in _code(text):
-        for path in PATH.findall(code):
+        modules = (module.replace(".", "/") for module in MODULE.findall(code))
+        for path in (*PATH.findall(code), *modules):
             if not re.search(r"[A-Z]{4}", path):  # NAME: to be filled in
                 yield path.rstrip(".")
-        for module in MODULE.findall(code):
-            yield module.replace(".", "/")
 
 
 def _exists(path: str) -> bool:
