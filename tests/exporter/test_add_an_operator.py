@@ -1,4 +1,4 @@
-"""docs/add-an-operator.md, taken at its word: its text adds an operator, and the runtime runs it."""
+"""docs/guide/add-an-operator.md, taken at its word: its text adds an operator, and the runtime runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inn_runtime import Bundle
 from networks import Network
 from test_operators import CHANNELS, assert_lite_parity, on_map
 
-PAGE = Path(__file__).parents[2] / "docs" / "add-an-operator.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "add-an-operator.md"
 IMPORTS = """
 from __future__ import annotations
 from inn_exporter.backend import ops
