@@ -4,7 +4,7 @@
 #   device_demo/android/build.sh MODEL.inn [--samples FOLDER] [--native FOLDER] [--output FILE.apk]
 #
 # MODEL.inn and the pictures of FOLDER are put inside. --native names a folder with arm64-v8a libraries from an
-# NDK build (docs/android.md); without it they are cross-compiled for Linux, which proves the build but does not
+# NDK build (docs/guide/android.md); without it they are cross-compiled for Linux, which proves the build but does not
 # load on a phone: the app then says so. Output: out/android/innlite.apk, what it was made of beside it.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from inn_runtime.manifest import Expression
-from inn_runtime.manifest import evaluate as value_of
+from inn_runtime.format.manifest import Expression
+from inn_runtime.format.manifest import evaluate as value_of
 
 from .calibration.spans import images_seen, spans
 from .data.samples import Samples

@@ -20,8 +20,8 @@ from inn_exporter.data.samples import Samples
 from inn_exporter.importers import import_onnx
 from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
-from inn_runtime.axes import round_width
 from inn_runtime.cli import main
+from inn_runtime.sampling.plan import round_width
 from networks import Network
 from networks import images as random_images
 from onnx import ModelProto, helper

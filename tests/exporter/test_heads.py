@@ -18,7 +18,7 @@ from inn_exporter.passes.folding import fold
 from inn_exporter.passes.groups import pinned_by
 from inn_runtime import Bundle, UsageError
 from inn_runtime.cli import main
-from inn_runtime.manifest import Segment
+from inn_runtime.format.manifest import Segment
 from networks import Network, images, relative_error
 from test_operators import CASES, on_tokens
 

@@ -21,9 +21,10 @@ from inn_exporter.integral import (
 from inn_exporter.integral.quadrature import RULES, grid
 from inn_exporter.integral.sampling import Sampling, sampling_tensor
 from inn_runtime import UsageError
-from inn_runtime.axes import KERNELS, Axis, Grid, prior, sampling_matrix
-from inn_runtime.manifest import Segment
-from inn_runtime.resample import Discretisation, resize
+from inn_runtime.format.axis import KERNELS, Axis, Grid
+from inn_runtime.format.manifest import Segment
+from inn_runtime.sampling.axes import prior, sampling_matrix
+from inn_runtime.sampling.resample import Discretisation, resize
 
 random = np.random.default_rng(0)
 

@@ -22,9 +22,9 @@ from inn_exporter.schedule.cost import Cost
 from inn_exporter.schedule.sensitivity import full_grams, sensitivities
 from inn_exporter.schedule.spending import ladder, loss_curve, spend
 from inn_exporter.schedule.widths import schedule
-from inn_runtime.axes import round_width
-from inn_runtime.manifest import evaluate
-from inn_runtime.manifest_parser import SCHEDULES
+from inn_runtime.format.manifest import evaluate
+from inn_runtime.format.parser import SCHEDULES
+from inn_runtime.sampling.plan import round_width
 from networks import Network, images
 
 SIZES = (0.2, 0.5, 0.7)

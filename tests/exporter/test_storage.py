@@ -19,7 +19,7 @@ from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
 from inn_exporter.passes.lower import lower
 from inn_exporter.storage.stored import Stored, pack, store
-from inn_runtime.packed import unpack
+from inn_runtime.format.packed import unpack
 from networks import Network, images
 
 LARGEST = {"int8": 127, "int6": 63, "int5": 31, "int4": 15, "int3": 7, "int2": 3, "int1": 1}

@@ -13,7 +13,7 @@ from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
 from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
-from inn_runtime.manifest import Segment
+from inn_runtime.format.manifest import Segment
 from networks import Network, images, relative_error, run_onnx
 
 

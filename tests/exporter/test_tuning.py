@@ -37,7 +37,8 @@ from inn_exporter.passes.lower import lower
 from inn_exporter.training import Tuning, TuningError, tune
 from inn_exporter.training.partitions import tune_partitions
 from inn_runtime import UsageError
-from inn_runtime.axes import Grid, round_width
+from inn_runtime.format.axis import Grid
+from inn_runtime.sampling.plan import round_width
 from networks import Network
 from onnx import ModelProto
 

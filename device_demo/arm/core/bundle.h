@@ -1,4 +1,4 @@
-// The `.inn` file: one container with a manifest (docs/bundle-format.md).
+// The `.inn` file: one container with a manifest (docs/reference/bundle-format.md).
 #ifndef INN_BUNDLE_H_
 #define INN_BUNDLE_H_
 

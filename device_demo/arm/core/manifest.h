@@ -1,4 +1,4 @@
-// The bundle's manifest (docs/bundle-format.md); manifest_parser.h reads it.
+// The bundle's manifest (docs/reference/bundle-format.md); manifest_parser.h reads it.
 #ifndef INN_MANIFEST_H_
 #define INN_MANIFEST_H_
 

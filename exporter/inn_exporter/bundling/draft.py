@@ -1,4 +1,4 @@
-"""Putting a bundle together: manifest and tensors (docs/bundle-format.md)."""
+"""Putting a bundle together: manifest and tensors (docs/reference/bundle-format.md)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from inn_runtime.bundle import METADATA_KEY, SOURCE_KEY, Bundle, MemoryStore, digest
-from inn_runtime.manifest import Dimension
-from inn_runtime.manifest_parser import FORMAT_VERSION, parse
+from inn_runtime.format.hasher import digest
+from inn_runtime.format.manifest import Dimension
+from inn_runtime.format.parser import FORMAT_VERSION, parse
+from inn_runtime.format.stores import METADATA_KEY, SOURCE_KEY, MemoryStore
+from inn_runtime.network import Bundle
 from safetensors.numpy import save
 
 from ..calibration.calibrated_size import CalibratedSize

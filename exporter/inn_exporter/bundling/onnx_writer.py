@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from inn_runtime.bundle import Bundle
-from inn_runtime.model import Model
+from inn_runtime.network import Bundle, Model
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from ..graph.graph import Graph, Node

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from inn_runtime.axes import Axis, Grid
-from inn_runtime.resample import Discretisation
+from inn_runtime.format.axis import Axis, Grid
+from inn_runtime.sampling.resample import Discretisation
 
 from ..ordering.continuous import ContinuousNetwork
 from ..storage.bits import fewest_bits, share_of_error

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from inn_runtime.axes import prior
+from inn_runtime.sampling.axes import prior
 
 from ..execution.linear_algebra import ridge_solution
 from ..execution.moments import Moments

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from inn_runtime.axes import prior
+from inn_runtime.sampling.axes import prior
 
 from ..execution import forward
 from ..execution.moments import table_moments

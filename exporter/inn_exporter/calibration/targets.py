@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Callable
 
 import numpy as np
-from inn_runtime.manifest import Dimension, Segment
-from inn_runtime.resample import Discretisation, resize
+from inn_runtime.format.manifest import Dimension, Segment
+from inn_runtime.sampling.resample import Discretisation, resize
 
 from ..execution.patches import channels_second
 from ..graph.graph import Node

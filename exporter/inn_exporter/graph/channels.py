@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from inn_runtime.axes import round_width
-from inn_runtime.manifest import Dimension
+from inn_runtime.format.manifest import Dimension
+from inn_runtime.sampling.plan import round_width
 
 from .dimensions import QuadratureKey
 

@@ -1,10 +1,10 @@
-"""Sums of products of group widths (`inn_runtime.manifest.Expression`)."""
+"""Sums of products of group widths (`inn_runtime.format.manifest.Expression`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inn_runtime.manifest import Dimension, Expression
+from inn_runtime.format.manifest import Dimension, Expression
 
 
 def constant(value: int) -> Expression:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from inn_runtime.manifest import Dimension, Expression
+from inn_runtime.format.manifest import Dimension, Expression
 
 
 @dataclass(frozen=True)

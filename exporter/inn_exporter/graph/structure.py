@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
-from inn_runtime.manifest import Segment
+from inn_runtime.format.manifest import Segment
 
 from .channels import ChannelGroup, Channels
 from .dimensions import (

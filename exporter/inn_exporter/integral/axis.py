@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from inn_runtime import UsageError
-from inn_runtime.axes import CUBIC_A, KERNELS, Axis, Grid, prior, quadrature_weights, sampling_matrix
+from inn_runtime.format.axis import CUBIC_A, KERNELS, Axis, Grid
+from inn_runtime.sampling.axes import prior, quadrature_weights, sampling_matrix
 
 from ..backend import mindspore, ops, tensor
 from .quadrature import RULES, conversion, grid

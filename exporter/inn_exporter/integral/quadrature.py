@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from inn_runtime import UsageError
-from inn_runtime.axes import Axis, Grid, nodes, quadrature_weights
+from inn_runtime.format.axis import Axis, Grid
+from inn_runtime.sampling.axes import nodes, quadrature_weights
 
 RULES = ("none", "riemann", "trapezoid", "simpson", "gauss-legendre")
 

@@ -1,4 +1,4 @@
-"""Sampling continuous weights in MindSpore: what `inn_runtime.resample` does in NumPy, with gradients."""
+"""Sampling continuous weights in MindSpore, with gradients: `inn_runtime.sampling.resample` is the same in NumPy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Union
 
 import numpy as np
-from inn_runtime.axes import Axis, dense
-from inn_runtime.manifest import Dimension, Segment
-from inn_runtime.resample import Discretisation, Operation
+from inn_runtime.format.axis import Axis
+from inn_runtime.format.manifest import Dimension, Segment
+from inn_runtime.sampling.axes import dense
+from inn_runtime.sampling.resample import Discretisation, Operation
 
 from ..backend import mindspore, ops, tensor
 

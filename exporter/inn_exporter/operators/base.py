@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-from inn_runtime.manifest import Dimension
+from inn_runtime.format.manifest import Dimension
 
 from ..graph.graph import Node
 from ..graph.structure import Structure

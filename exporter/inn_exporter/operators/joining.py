@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from inn_runtime.manifest import Dimension, Expression
+from inn_runtime.format.manifest import Dimension, Expression
 
 from ..backend import ops
 from ..graph import expressions

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inn_runtime.manifest import Dimension, Expression
+from inn_runtime.format.manifest import Dimension, Expression
 
 from ..graph import expressions
 from ..graph.graph import Graph, Node

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from inn_runtime.manifest import Dimension, Expression
+from inn_runtime.format.manifest import Dimension, Expression
 from onnx import TensorProto
 
 from ..backend import ops

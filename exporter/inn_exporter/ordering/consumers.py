@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 import numpy as np
-from inn_runtime.manifest import Dimension, Segment
+from inn_runtime.format.manifest import Dimension, Segment
 
 from ..execution import forward
 from ..execution.moments import Moments, block_moments, head_grams, row_moments

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from inn_runtime.axes import Axis
-from inn_runtime.resample import Discretisation, resize
+from inn_runtime.format.axis import Axis
+from inn_runtime.sampling.resample import Discretisation, resize
 
 from ..graph.channels import Channels
 from ..graph.graph import Graph

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Callable
 
 import numpy as np
-from inn_runtime.manifest import Dimension
+from inn_runtime.format.manifest import Dimension
 
 from ..graph.channels import Channels
 from ..graph.graph import Graph

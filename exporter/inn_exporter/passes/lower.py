@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inn_runtime.manifest import Dimension
+from inn_runtime.format.manifest import Dimension
 
 from ..graph.graph import Graph, Node
 from ..graph.lowered import LoweredGraph

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from inn_runtime.manifest import Expression
+from inn_runtime.format.manifest import Expression
 
 from ..graph import expressions
 from ..graph.lowered import LoweredGraph

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Callable
 
 import numpy as np
-from inn_runtime.axes import prior, sampling_matrix
-from inn_runtime.resample import Discretisation
+from inn_runtime.sampling.axes import prior, sampling_matrix
+from inn_runtime.sampling.resample import Discretisation
 
 from ..calibration.quadrature import solve
 from ..execution import forward

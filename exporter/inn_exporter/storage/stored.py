@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from inn_runtime.bundle import SCALE_SUFFIX
-from inn_runtime.packed import LEAST, packed_length
+from inn_runtime.format.packed import LEAST, packed_length
+from inn_runtime.format.stores import SCALE_SUFFIX
 
 from .gptq import Sensitivity, nonzero
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from inn_runtime import UsageError
-from inn_runtime.plan import LARGEST
+from inn_runtime.sampling.plan import LARGEST
 
 from ..option_fields import described, option
 

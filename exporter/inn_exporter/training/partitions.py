@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inn_runtime.axes import Grid
-from inn_runtime.manifest import Segment
-from inn_runtime.resample import Discretisation
+from inn_runtime.format.axis import Grid
+from inn_runtime.format.manifest import Segment
+from inn_runtime.sampling.resample import Discretisation
 
 from ..backend import mindspore
 from ..data.samples import Samples

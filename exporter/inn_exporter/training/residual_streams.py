@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Callable
 
 import numpy as np
-from inn_runtime.resample import Discretisation
+from inn_runtime.sampling.resample import Discretisation
 
 from ..calibration.calibrated_size import CalibratedSize
 from ..calibration.calibration import Calibration

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from inn_runtime.axes import prior
-from inn_runtime.manifest import Segment
-from inn_runtime.resample import Discretisation, resize
+from inn_runtime.format.manifest import Segment
+from inn_runtime.sampling.axes import prior
+from inn_runtime.sampling.resample import Discretisation, resize
 
 from ..backend import mindspore, tensor
 from ..calibration.calibrated_size import CalibratedSize

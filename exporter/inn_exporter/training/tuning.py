@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from inn_runtime import InnError, UsageError
-from inn_runtime.resample import Discretisation
+from inn_runtime.sampling.resample import Discretisation
 
 from ..backend import mindspore, tensor
 from ..calibration.calibrated_size import CalibratedSize

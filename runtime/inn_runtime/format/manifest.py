@@ -1,4 +1,4 @@
-"""The bundle's manifest as frozen dataclasses (docs/bundle-format.md); `parser` reads it."""
+"""The bundle's manifest as frozen dataclasses (docs/reference/bundle-format.md); `parser` reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Odd integers of a few bits, packed without gaps (docs/bundle-format.md)."""
+"""Odd integers of a few bits, packed without gaps (docs/reference/bundle-format.md)."""
 
 from __future__ import annotations
 

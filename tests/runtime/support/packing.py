@@ -1,4 +1,4 @@
-"""Packed odd integers, written from docs/bundle-format.md, and bundles that have them."""
+"""Packed odd integers, written from docs/reference/bundle-format.md, and bundles that have them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A complete small bundle, written by hand from docs/bundle-format.md: conv, conv, mean, dense."""
+"""A complete small bundle, written by hand from docs/reference/bundle-format.md: conv, conv, mean, dense."""
 
 from __future__ import annotations
 

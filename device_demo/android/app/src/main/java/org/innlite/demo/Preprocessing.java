@@ -1,7 +1,7 @@
 package org.innlite.demo;
 
 /**
- * From a picture to a network's input (docs/bundle-format.md, Preprocessing): the largest central rectangle of
+ * From a picture to a network's input (docs/reference/bundle-format.md, Preprocessing): the largest central rectangle of
  * the input's proportions, cropped, resized with a triangle filter as wide as the reduction, (pixel / scale -
  * mean) / std. Resized values are rounded to whole pixels, as the exporter's image library does.
  */
