@@ -9,7 +9,7 @@ PyTorch (`torch_networks.py`, run by a Python that has it), others from Keras an
 (`keras_networks.py`), and a document classifier, waifu2x, demosaicnet and EfficientNet-Lite0 with their own
 weights. Each is exported by plain selection and run at full size, .75 and .5: MindSpore Lite against ONNX
 Runtime on the original and on the resized ONNX, largest difference relative to the largest output. Adds to
-``benchmarks/results/coverage.json``, from which it writes ``docs/results/coverage.md``.
+``benchmarks/results/coverage.json``, from which it writes ``docs/coverage.md``.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def main() -> None:
         metavar="PYTHON",
         help="a Python with torchvision (default: python3)",
     )
-    parser.add_argument("--page", type=Path, default=Path("docs/results/coverage.md"))
+    parser.add_argument("--page", type=Path, default=Path("docs/coverage.md"))
     arguments = parser.parse_args()
     global PYTHON
     PYTHON = arguments.torch_python

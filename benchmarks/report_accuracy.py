@@ -1,4 +1,4 @@
-"""The tables and figures of docs/results/accuracy.md, from the results.
+"""The tables and figures of docs/accuracy.md, from the results.
 
     python benchmarks/report_accuracy.py
 

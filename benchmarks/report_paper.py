@@ -1,9 +1,9 @@
-"""The tables and the figure of docs/results/paper.md, from the results.
+"""The tables and the figure of docs/paper.md, from the results.
 
     python benchmarks/report_paper.py
 
 Reads ``benchmarks/results/paper.json``; prints accuracy or PSNR of every method by size, as Markdown, and
-writes ``docs/results/paper-curves.svg``: the same against the size, a panel for each network.
+writes ``docs/paper-curves.svg``: the same against the size, a panel for each network.
 """
 
 from __future__ import annotations

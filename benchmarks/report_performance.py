@@ -1,4 +1,4 @@
-"""The tables of docs/results/performance.md from ``benchmarks/results/performance.json``.
+"""The tables of docs/performance.md from ``benchmarks/results/performance.json``.
 
 python benchmarks/report_performance.py
 """

@@ -1,4 +1,4 @@
-"""The pictures of docs/guide/serve.md: the page of `inn serve` in headless Chromium, three sizes on three screens.
+"""The pictures of docs/serve.md: the page of `inn serve` in headless Chromium, three sizes on three screens.
 
 python benchmarks/serve_screenshots.py out/fashion-resnet20.inn
 """

@@ -1,4 +1,4 @@
-"""From an image file's pixels to a network's input (docs/reference/bundle-format.md, *Preprocessing*); needs Pillow."""
+"""From an image file's pixels to a network's input (docs/reference/bundle-format.md, *Preprocessing*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling continuous weights in MindSpore, with gradients: `inn_runtime.sampling.resample` is the same in NumPy."""
+"""Sampling continuous weights in MindSpore, with gradients: what `inn_runtime.sampling` does in NumPy."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The `.inn` file: its manifest, its tensors, and what is checked of them (docs/reference/bundle-format.md)."""
+"""The `.inn` file: its manifest, its tensors, what is checked of them (docs/reference/bundle-format.md)."""

@@ -12,7 +12,7 @@ from inn_runtime.sampling.resample import Discretisation, resize, resize_blocks,
 
 
 def dense(segment: Segment, axes: list[Axis], widths: list[int], tables: dict[int, np.ndarray]) -> np.ndarray:
-    """What docs/reference/bundle-format.md multiplies a segment by, (outer · N · inner, outer · n · inner)."""
+    """What the page of the format multiplies a segment by, (outer · N · inner, outer · n · inner)."""
     if segment.group is None:
         return np.eye(segment.inner)
     axis, width = axes[segment.group], widths[segment.group]
