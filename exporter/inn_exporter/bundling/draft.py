@@ -65,11 +65,10 @@ def assemble(
     ``schedule`` is the cost by which the widths of the sizes were chosen, see `OBJECTIVES`; ``made`` says how
     the bundle was made, see `Options.recorded`.
     """
-    graph, channels = network.graph, network.channels
+    channels = network.channels
     draft = Draft(
         {
             "format_version": FORMAT_VERSION,
-            "name": graph.name,
             "producer": {
                 "innlite": version("innlite"),
                 "mindspore": version("mindspore"),
@@ -77,39 +76,7 @@ def assemble(
                 "date": date.today().isoformat(),
                 **(made or {}),
             },
-            "inputs": [
-                {
-                    "name": name,
-                    "tensor": index,
-                    "shape": list(graph.shapes[name]),
-                    "preprocessing": preprocessing.get(name),
-                }
-                for name, index in zip(graph.inputs, lowered.inputs)
-            ],
-            "outputs": [
-                {"name": name, "tensor": index, "shape": list(graph.shapes[name])}
-                for name, index in zip(graph.outputs, lowered.outputs)
-            ],
-            "labels": list(labels),
-            "groups": [
-                {
-                    "name": group.name,
-                    "size": group.size,
-                    "kernel": axis.kernel,
-                    "quadrature": axis.quadrature,
-                    "members": list(group.members),
-                }
-                for group, axis in zip(channels.groups, network.axes)
-            ],
-            "quadratures": [
-                {"name": key.tensor if not key.part else f"{key.tensor}:{key.part}", "group": group}
-                for key, group in channels.quadratures
-            ],
-            "weights": [{"name": w.name, "dims": [_dimension(d) for d in w.dims]} for w in lowered.weights],
-            "tensors": lowered.tensors,
-            "nodes": lowered.nodes,
-            "macs": lowered.macs,
-            **({"one_image": True} if lowered.one_image else {}),
+            **_network(network, lowered, labels, preprocessing),
             "align": align,
             "schedule": schedule,
             "sizes": [],
@@ -121,7 +88,7 @@ def assemble(
     for weight in lowered.weights:
         # The output channel comes first in a graph's constant, wherever the engine wants it.
         channel = weight.permutation.index(0)
-        values = graph.constants[weight.name].transpose(weight.permutation)
+        values = network.graph.constants[weight.name].transpose(weight.permutation)
         store(values, storage, channel).add_to(draft.tensors, f"weight/{weight.name}")
     for size, calibrated in sorted(sizes.items()):
         draft.manifest["sizes"].append(_size(draft, lowered, size, calibrated, storage))
@@ -129,6 +96,52 @@ def assemble(
     draft.manifest["sizes"].append(full)
     draft.tensors[SOURCE_KEY] = np.frombuffer(source, np.uint8)
     return draft
+
+
+def _network(
+    network: ContinuousNetwork,
+    lowered: LoweredGraph,
+    labels: Sequence[str],
+    preprocessing: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the manifest says of the network, whatever its sizes."""
+    graph, channels = network.graph, network.channels
+    return {
+        "name": graph.name,
+        "inputs": [
+            {
+                "name": name,
+                "tensor": index,
+                "shape": list(graph.shapes[name]),
+                "preprocessing": preprocessing.get(name),
+            }
+            for name, index in zip(graph.inputs, lowered.inputs)
+        ],
+        "outputs": [
+            {"name": name, "tensor": index, "shape": list(graph.shapes[name])}
+            for name, index in zip(graph.outputs, lowered.outputs)
+        ],
+        "labels": list(labels),
+        "groups": [
+            {
+                "name": group.name,
+                "size": group.size,
+                "kernel": axis.kernel,
+                "quadrature": axis.quadrature,
+                "members": list(group.members),
+            }
+            for group, axis in zip(channels.groups, network.axes)
+        ],
+        "quadratures": [
+            {"name": key.tensor if not key.part else f"{key.tensor}:{key.part}", "group": group}
+            for key, group in channels.quadratures
+        ],
+        "weights": [{"name": w.name, "dims": [_dimension(d) for d in w.dims]} for w in lowered.weights],
+        "tensors": lowered.tensors,
+        "nodes": lowered.nodes,
+        "macs": lowered.macs,
+        **({"one_image": True} if lowered.one_image else {}),
+    }
 
 
 def _dimension(dimension: Dimension) -> list[dict[str, int]]:

@@ -16,7 +16,6 @@ from ..graph import expressions
 from ..graph.graph import Graph, Node
 from ..graph.lowered import LoweredGraph, LoweredWeight
 from .primitives import NHWC, PRIMITIVES
-from .registry import operator
 
 Order = tuple[int, ...]
 """Dimensions of the graph's tensor in the engine's order."""
@@ -29,11 +28,11 @@ class LoweringContext:
     ----------
     graph : the network
     dims : structure of every dimension of its tensors
-    fused : tensor → the activation that its producer applies itself
+    fused : tensor → the activation that its producer applies itself, and the engine's number of that
     """
 
     def __init__(
-        self, graph: Graph, dims: Mapping[str, tuple[Dimension, ...]], fused: Mapping[str, Node]
+        self, graph: Graph, dims: Mapping[str, tuple[Dimension, ...]], fused: Mapping[str, tuple[Node, int]]
     ) -> None:
         self.graph = graph
         self.dims = dims
@@ -59,8 +58,8 @@ class LoweringContext:
 
     def fused_activation(self, node: Node) -> dict[str, Any]:
         """The attribute for an activation fused into ``node``, if there is one."""
-        fused = self._fused.get(node.output)
-        return {} if fused is None else {"activation_type": operator(fused).engine_activation(fused)}
+        _, number = self._fused.get(node.output, (None, None))
+        return {} if number is None else {"activation_type": number}
 
     def variable(self, name: str) -> int:
         """The tensor of an activation, in the engine's usual order."""
@@ -194,8 +193,8 @@ class LoweringContext:
 
     def result(self, node: Node) -> str:
         """Name of what the node writes: the fused activation's output, where there is one."""
-        fused = self._fused.get(node.output)
-        return node.output if fused is None else fused.output
+        fused, _ = self._fused.get(node.output, (node, None))
+        return fused.output
 
     # ------------------------------------------------------------------ for the driver (`passes.lower`)
     def _tensor(self, entry: dict[str, Any]) -> int:

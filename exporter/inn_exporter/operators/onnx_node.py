@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto, helper
 
 from ..graph.graph import Node
 from ..graph.view import View, ViewAxis, length
-
-if TYPE_CHECKING:
-    from ..importers.onnx import Import
+from .graph_builder import GraphBuilder
 
 
 class UnsupportedNodeError(Exception):
@@ -23,12 +21,12 @@ class UnsupportedNodeError(Exception):
 class OnnxNode:
     """An ONNX node with its constants and shapes at hand, and helpers to build canonical nodes."""
 
-    def __init__(self, proto: NodeProto, context: Import) -> None:
+    def __init__(self, proto: NodeProto, builder: GraphBuilder) -> None:
         self._proto = proto
-        self._context = context
+        self._builder = builder
         self._attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
         self.name = proto.name or proto.output[0]
-        self.opset = context.opset
+        self.opset = builder.opset
         self.is_standard = proto.domain in ("", "ai.onnx")
 
     # ------------------------------------------------------------------ reading
@@ -50,9 +48,9 @@ class OnnxNode:
     def view(self, index: int) -> View:
         """An activation input as a view of a canonical tensor."""
         name = self._proto.input[index]
-        if name in self._context.values:
+        if name in self._builder.values:
             raise self.unsupported(f"input {index} is a constant")
-        return self._context.view(name)
+        return self._builder.view(name)
 
     @property
     def input_count(self) -> int:
@@ -63,17 +61,17 @@ class OnnxNode:
         return len(self._proto.output)
 
     def is_constant(self, index: int) -> bool:
-        return self._proto.input[index] in self._context.values
+        return self._proto.input[index] in self._builder.values
 
     def constant_name(self, index: int) -> str:
         """Name of a constant input, kept in the canonical graph."""
         name = self._proto.input[index]
-        return self._context.add_constant(name, self.weight(index))
+        return self._builder.add_constant(name, self.weight(index))
 
     def weight(self, index: int) -> np.ndarray:
         """Values of a constant input, finite; floats as float32."""
         name, values = self._values(index)
-        self._context.require_finite(name, values)
+        self._builder.require_finite(name, values)
         return values.astype(np.float32) if values.dtype.kind == "f" else values
 
     def scalar(self, index: int) -> float:
@@ -85,17 +83,17 @@ class OnnxNode:
 
     def _values(self, index: int) -> tuple[str, np.ndarray]:
         name = self._proto.input[index]
-        if name not in self._context.values:
+        if name not in self._builder.values:
             raise self.unsupported(f"input {index} ({name!r}) is not a constant")
-        return name, self._context.values[name]
+        return name, self._builder.values[name]
 
     def producer(self, index: int) -> Node | None:
         """The canonical node that writes an input; it is dropped where nothing else reads it."""
-        return self._context.producer(self.input(index))
+        return self._builder.producer(self.input(index))
 
     def constant_value(self, name: str) -> np.ndarray | None:
         """Values of a constant of the canonical graph; None where ``name`` is an activation."""
-        return self._context.constant(name)
+        return self._builder.constant(name)
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape of an activation input, batch 1."""
@@ -106,15 +104,15 @@ class OnnxNode:
         return self._shape(self._proto.output[0])
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        if name in self._context.values:
-            return self._context.values[name].shape
-        if name not in self._context.shapes:
+        if name in self._builder.values:
+            return self._builder.values[name].shape
+        if name not in self._builder.shapes:
             raise self.unsupported(f"the shape of {name!r} cannot be inferred")
-        return self._context.shapes[name]
+        return self._builder.shapes[name]
 
     def kind(self, index: int) -> str:
         """NumPy's name of an activation input's type."""
-        return self._context.kinds.get(self._proto.input[index], "an unknown type")
+        return self._builder.kinds.get(self._proto.input[index], "an unknown type")
 
     def integer(self, name: str, default: int) -> int:
         return int(self._attributes.get(name, default))
@@ -186,7 +184,7 @@ class OnnxNode:
     # ------------------------------------------------------------------ building
     def arranged(self, view: View, axes: Sequence[ViewAxis]) -> str:
         """Name of a tensor that holds what a view shows, with ``axes`` after the batch."""
-        return self._context.arranged(view, axes, self._proto.output[0])
+        return self._builder.arranged(view, axes, self._proto.output[0])
 
     def whole(self, view: View) -> View:
         """A view of a tensor whose axes are the view's dimensions, without the first where that is 1."""
@@ -202,7 +200,7 @@ class OnnxNode:
     def between(self, op: str, inputs: Sequence[str], view: View, **attributes: Any) -> View:
         """A canonical node on the way to this one's output, seen as ``view``."""
         before, shape = self._proto.output[0], (1, *map(length, view.axes))
-        tensor = self._context.insert(op, before, tuple(inputs), shape, attributes, self.name)
+        tensor = self._builder.insert(op, before, tuple(inputs), shape, attributes, self.name)
         return replace(view, tensor=tensor)
 
     def pointwise(self, op: str, **attributes: Any) -> Node | View:
@@ -222,17 +220,17 @@ class OnnxNode:
 
     def write(self, output: int, result: Node | View) -> None:
         """Say what an output after the first is."""
-        self._context.write(self._proto.output[output], result)
+        self._builder.write(self._proto.output[output], result)
 
     def new_constant(self, suffix: str, values: np.ndarray, of: int | None = None) -> str:
         """Add a constant, named after input ``of`` where it is derived from that, else after the node."""
         named = of is not None and self.has(of)
         stem = self._proto.input[of] if named and of is not None else f"{self.name}.{suffix}"
-        return self._context.add_constant(stem, values)
+        return self._builder.add_constant(stem, values)
 
     def insert(self, op: str, inputs: Sequence[str], shape: tuple[int, ...], **attributes: Any) -> str:
         """Put a canonical node before this one; returns the name of its output, which has ``shape``."""
-        return self._context.insert(op, self._proto.output[0], tuple(inputs), shape, attributes)
+        return self._builder.insert(op, self._proto.output[0], tuple(inputs), shape, attributes)
 
     def identity(self) -> View:
         """This node does nothing: its consumers read its input."""

@@ -20,7 +20,7 @@ def lower(graph: Graph, dims: Mapping[str, tuple[Dimension, ...]]) -> LoweredGra
     dims : structure of every dimension of its tensors, see `Channels.dims`
     """
     fused = _fusible_activations(graph)
-    absorbed = {activation.output for activation in fused.values()}
+    absorbed = {activation.output for activation, _ in fused.values()}
     context = LoweringContext(graph, dims, fused)
     inputs = [context.input(name) for name in graph.inputs]
     for node in graph.nodes:
@@ -29,15 +29,16 @@ def lower(graph: Graph, dims: Mapping[str, tuple[Dimension, ...]]) -> LoweredGra
     return context.lowered(inputs, [context.output(name) for name in graph.outputs])
 
 
-def _fusible_activations(graph: Graph) -> dict[str, Node]:
-    """Tensor → the activation that alone reads it and that its producer can apply itself."""
+def _fusible_activations(graph: Graph) -> dict[str, tuple[Node, int]]:
+    """Tensor → the activation that alone reads it and that its producer can apply itself, and its number."""
     consumers = graph.consumers()
-    result = {}
+    result: dict[str, tuple[Node, int]] = {}
     for node in graph.nodes:
         readers = consumers.get(node.output, [])
         alone = len(readers) == 1 and node.output not in graph.outputs
         if alone and operator(node).fuses_activation:
             (reader,) = readers
-            if operator(reader).engine_activation(reader) is not None:
-                result[node.output] = reader
+            number = operator(reader).engine_activation(reader)
+            if number is not None:
+                result[node.output] = reader, number
     return result
