@@ -1,16 +1,16 @@
 """Options as fields of dataclasses: each is defined once, with its default, its bounds and its help.
 
-The command line is made from the fields, and so is what a bundle says about how it was made.
+The command line is made from the fields, and so is what a bundle says about how it was made: the options of a
+command that makes it again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from inn_runtime import UsageError
 
@@ -24,18 +24,19 @@ class Spec:
     Attributes
     ----------
     help : for people; the default is added to it
-    read : text of the command line → value; None: a switch
+    read, write : text of the command line → value, None: a switch; and the other way
     choices : the values that it may have
     least : the least number that it may be
     metavar : what the command line calls the value
     flag : of the command line, where that is not the option's name
     repeated : it may be given several times; ``collect`` makes one value of all
     recorded : whether a bundle says it: not where the result depends on the machine
-    shown : on the command line
+    shown : in the command line's help
     """
 
     help: str
     read: Callable[[str], Any] | None
+    write: Callable[[Any], str]
     choices: tuple[str, ...]
     least: float | None
     metavar: str | None
@@ -51,6 +52,7 @@ def option(
     help: str,
     *,
     read: Callable[[str], Any] | None = str,
+    write: Callable[[Any], str] = str,
     choices: Collection[str] = (),
     least: float | None = None,
     metavar: str | None = None,
@@ -61,7 +63,7 @@ def option(
     shown: bool = True,
 ) -> Any:
     """A field of a dataclass that is an option; see `Spec`."""
-    spec = Spec(help, read, tuple(choices), least, metavar, flag, repeated, collect, recorded, shown)
+    spec = Spec(help, read, write, tuple(choices), least, metavar, flag, repeated, collect, recorded, shown)
     if callable(default):
         return field(default_factory=default, metadata={_KEY: spec})
     return field(default=default, metadata={_KEY: spec})
@@ -101,10 +103,11 @@ def described(options: type[Any]) -> str:
 def add_arguments(parser: Any, options: type[Any], only: Sequence[str] = ()) -> None:
     """An argument for each option; absent ones leave nothing in the namespace."""
     for found, spec in specs(options):
-        if not spec.shown or (only and found.name not in only):
+        if only and found.name not in only:
             continue
-        flag, help_text = _flag(found, spec), spec.help.replace("%", "%%")
-        common = {"dest": found.name, "default": argparse.SUPPRESS}
+        flag = _flag(found, spec)
+        help_text = spec.help.replace("%", "%%") + _default(found) if spec.shown else argparse.SUPPRESS
+        common = {"dest": _place(found, spec), "default": argparse.SUPPRESS}
         if spec.read is None:
             parser.add_argument(flag, action="store_true", help=help_text, **common)
             continue
@@ -114,7 +117,7 @@ def add_arguments(parser: Any, options: type[Any], only: Sequence[str] = ()) -> 
             choices=spec.choices or None,
             metavar=None if spec.choices else spec.metavar,
             action="append" if spec.repeated else "store",
-            help=help_text + _default(found),
+            help=help_text,
             **common,
         )
 
@@ -128,9 +131,9 @@ def given(namespace: argparse.Namespace, options: type[Any]) -> dict[str, Any]:
     """
     result = {}
     for found, spec in specs(options):
-        if not spec.shown or not hasattr(namespace, found.name):
+        if not hasattr(namespace, _place(found, spec)):
             continue
-        value = getattr(namespace, found.name)
+        value = getattr(namespace, _place(found, spec))
         try:
             if spec.repeated:
                 value = spec.collect([spec.read(text) if spec.read else text for text in value])
@@ -146,37 +149,57 @@ def _flag(found: Field[Any], spec: Spec) -> str:
     return spec.flag or f"--{found.name.replace('_', '-')}"
 
 
+def _place(found: Field[Any], spec: Spec) -> str:
+    """Where a namespace holds it."""
+    return _flag(found, spec)[2:].replace("-", "_")
+
+
 def _default(found: Field[Any]) -> str:
     value = found.default
-    if not isinstance(value, (int, float, str)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return ""
     shown = f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
     return f" (default: {shown})"
 
 
 # ---------------------------------------------------------------------- what a bundle says
-def as_json(options: Any) -> str:
-    """The options that are recorded."""
-    values = {f.name: getattr(options, f.name) for f, spec in specs(options) if spec.recorded}
-    return json.dumps(values, default=_plain, separators=(",", ":"))
+def as_text(options: Any) -> str:
+    """The options that are recorded, as a command line."""
+    words: list[str] = []
+    for found, spec in specs(options):
+        value = getattr(options, found.name)
+        if not spec.recorded or value is None or value is False:
+            continue
+        parts = value.items() if isinstance(value, Mapping) else value if spec.repeated else [value]
+        for part in parts:
+            words += [_flag(found, spec)] if spec.read is None else [_flag(found, spec), spec.write(part)]
+    return shlex.join(words)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return {f.name: getattr(value, f.name) for f in fields(value)}  # options of their own
-
-
-def from_json(options: type[Any], text: str, source: str) -> dict[str, Any]:
-    """What `as_json` wrote.
+def from_text(options: Sequence[type[Any]], text: str, source: str) -> list[dict[str, Any]]:
+    """What `as_text` wrote of each dataclass.
 
     Raises
     ------
     UsageError : an option that this version does not know
     """
-    known = {f.name: f for f, _ in specs(options)}
-    values = json.loads(text)
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise UsageError(f"{source}: made with an option that this version does not have: {unknown[0]!r}")
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    parser = _Quiet(source)
+    for each in options:
+        add_arguments(parser, each)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        parser.error(str(error))
+    found = parser.parse_args(words)
+    return [given(found, each) for each in options]
+
+
+class _Quiet(argparse.ArgumentParser):
+    """Raises instead of ending the process."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+        self._source = source
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self._source}: made with options that this version does not know: {message}")

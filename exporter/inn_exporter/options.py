@@ -21,7 +21,7 @@ from .defaults import (
     SPAN_STEPS,
     STORAGES,
 )
-from .option_fields import as_json, check, described, from_json, option
+from .option_fields import as_text, check, described, from_text, option
 from .training.options import Tuning
 
 
@@ -72,6 +72,7 @@ class Options:
         tuple(PRESETS.values()),
         "comma-separated sizes in (0, 1] (default: the presets)",
         read=_numbers,
+        write=lambda sizes: ",".join(map(str, sizes)),
     )
     effort: str = option(
         "refit",
@@ -135,6 +136,7 @@ class Options:
         dict,
         "shape of an input that the file leaves open",
         read=_shape,
+        write=lambda pair: f"{pair[0]}={','.join(map(str, pair[1]))}",
         repeated=True,
         collect=dict,
         flag="--input-shape",
@@ -206,8 +208,8 @@ class Options:
     # ------------------------------------------------------------------ in a bundle
     def recorded(self) -> dict[str, str]:
         """What a bundle says about how it was made, as texts of its ``producer``."""
-        tuning = {"tuning": as_json(self.how_to_tune)} if self.tunes else {}
-        return {"options": as_json(self), **tuning}
+        tuning = f" {as_text(self.how_to_tune)}" if self.tunes else ""
+        return {"options": as_text(self) + tuning}
 
     @classmethod
     def of(cls, bundle: Bundle) -> Options:
@@ -220,9 +222,8 @@ class Options:
         producer = bundle.manifest.producer
         if "options" not in producer:
             raise UsageError(f"{bundle.source}: it does not say how it was made (by an older innlite)")
-        values = from_json(cls, producer["options"], bundle.source)
-        if "tuning" in producer:
-            tuning = from_json(Tuning, producer["tuning"], bundle.source)
+        values, tuning = from_text((cls, Tuning), producer["options"], bundle.source)
+        if tuning:
             values.update(tunes=True, tuning=Tuning(**tuning))
         return cls(**values)
 

@@ -157,9 +157,10 @@ std::string FormatSummary(const ordered_json &summary) {
   add("sha256", summary["sha256"]);
   std::vector<std::string> made;
   for (const auto &[key, value] : summary["producer"].items()) {
-    made.push_back((key == "date" ? "" : key + " ") + value.get<std::string>());
+    if (key != "options") made.push_back((key == "date" ? "" : key + " ") + value.get<std::string>());
   }
   add("made by", Join(made, ", "));
+  if (summary["producer"].contains("options")) add("options", summary["producer"]["options"]);
   for (const std::string kind : {"input", "output"}) {
     for (const auto &[name, shape] : summary[kind + "s"].items()) {
       std::vector<std::string> sizes;

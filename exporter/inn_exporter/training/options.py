@@ -47,9 +47,16 @@ class Tuning:
         2,
         "how many sizes below the full one learn in a step, the smallest always among them",
         read=int,
+        flag="--sizes-per-step",
         shown=False,
     )
-    seed: int = option(0, "of the order of images, of mirroring and of the sizes", read=int, shown=False)
+    seed: int = option(
+        0,
+        "of the order of images, of mirroring and of the sizes",
+        read=int,
+        flag="--tuning-seed",
+        shown=False,
+    )
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -59,11 +59,14 @@ def describe(bundle: Bundle) -> dict[str, Any]:
 
 def format_summary(summary: dict[str, Any]) -> str:
     """The text of `inn info`."""
-    made = [value if key == "date" else f"{key} {value}" for key, value in summary["producer"].items()]
+    producer = dict(summary["producer"])
+    options = producer.pop("options", None)
+    made = [value if key == "date" else f"{key} {value}" for key, value in producer.items()]
     facts = [
         ("file", f"{summary['file']}, {summary['bytes'] / 1e6:.2f} MB"),
         ("sha256", summary["sha256"]),
         ("made by", ", ".join(made)),
+        *([] if options is None else [("options", options)]),
     ]
     for kind in ("inputs", "outputs"):
         for name, shape in summary[kind].items():
