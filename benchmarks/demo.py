@@ -1,6 +1,6 @@
 """The main job, end to end: a trained ResNet-20 becomes one file, and that file a model of any width.
 
-    python benchmarks/demo.py
+    python -m benchmarks.demo
 
 Exports the network with 256 unlabelled training images, resamples the presets, runs the test images
 through MindSpore Lite and prints a table, beside plain L1 pruning and the paper's INN without tuning
@@ -14,32 +14,79 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import fashion_mnist
 import inn_exporter
 import inn_runtime as inn
 import numpy as np
 from inn_runtime.cli.table import format_table
-from results import Results
-from rich.progress import track
 
-MODEL = Path(__file__).parent / "models" / "fashion-resnet20.onnx"
+from benchmarks.harness.results import Results
+from benchmarks.harness.scoring import scores
+from benchmarks.networks import fashion_mnist
+
 METHODS = {"calibrated": "calibrated", "l1": "none", "inn": "trapezoid"}
-BATCH = 100
 
 
-def scores(bundle: inn.Bundle, size: float | str, images: np.ndarray, title: str) -> np.ndarray:
-    """Logits of all images through MindSpore Lite."""
-    with bundle.resample(size).session() as session:
-        starts = range(0, len(images), BATCH)
-        parts = [session.run(images[i : i + BATCH]) for i in track(starts, title, transient=True)]
-    return np.concatenate(parts)
-
-
-def latencies(path: Path, runs: int) -> list[dict[str, float]]:
+def latencies(path: Path, runs: int) -> list[dict[str, Any]]:
     """`inn bench` in a process of its own: here, MindSpore is loaded and the engine behind a pipe."""
     command = [sys.executable, "-m", "inn_runtime.cli", "bench", str(path), "--runs", str(runs), "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure(
+    method: str,
+    bundle: inn.Bundle,
+    images: np.ndarray,
+    labels: np.ndarray,
+    full: np.ndarray | None,
+    results: Results,
+) -> np.ndarray:
+    """Accuracy and cost of every preset; returns ``full``, the first bundle's logits at full size."""
+    for preset, size in sorted(bundle.manifest.presets.items(), key=lambda p: -p[1]):
+        if method != "calibrated" and size == 1.0:
+            continue
+        logits = scores(bundle, preset, images, f"{method} {preset}")
+        if full is None:
+            full = logits
+        model, n = bundle.resample(preset), len(images)
+        label = "full" if size == 1.0 else method
+        results.add(label, size, "accuracy", float(np.mean(logits.argmax(1) == labels)), n)
+        results.add(label, size, "agreement", float(np.mean(logits.argmax(1) == full.argmax(1))), n)
+        results.add(label, size, "parameters", model.parameters, 1)
+        results.add(label, size, "flops", 2 * model.macs, 1)
+    assert full is not None
+    return full
+
+
+def table_row(row: dict[str, Any], runs: int, results: Results) -> list[str]:
+    """What the table says of a size that `latencies` timed; its figures are added to the results."""
+    size = row["size"]
+    method = "full" if size == 1.0 else "calibrated"
+    for metric, key in (
+        ("ms_bytes", "model_bytes"),
+        ("resample_ms", "resample"),
+        ("build_ms", "build"),
+        ("p50_ms", "p50"),
+    ):
+        results.add(method, size, metric, row[key], runs if key == "p50" else 1)
+    accuracies = [
+        f"{100 * results.value(method if size == 1.0 else m, size, 'accuracy'):.2f}"
+        for m in ("calibrated", "l1", "inn")
+    ]
+    return [
+        row["name"],
+        f"{100 * size:g} %",
+        f"{row['parameters']:,}",
+        f"{2 * row['macs'] / 1e6:.1f}",
+        accuracies[0],
+        f"{100 * results.value(method, size, 'agreement'):.2f}",
+        f"{row['model_bytes'] / 1e6:.2f}",
+        f"{row['resample']:.1f}",
+        f"{row['build']:.1f}",
+        f"{row['p50']:.2f}",
+        *accuracies[1:],
+    ]
 
 
 def main() -> None:
@@ -65,7 +112,7 @@ def main() -> None:
         path = arguments.out / f"{name}.inn"
         print(f"exporting {path} ({quadrature} quadrature)", flush=True)
         bundle = inn_exporter.export(
-            MODEL,
+            fashion_mnist.RESNET20,
             path,
             calibration,
             evaluate=held_out,
@@ -76,59 +123,18 @@ def main() -> None:
             seed=arguments.seed,
             progress=True,
         )
-        for preset, size in sorted(bundle.manifest.presets.items(), key=lambda p: -p[1]):
-            if method != "calibrated" and size == 1.0:
-                continue
-            logits = scores(bundle, preset, images, f"{method} {preset}")
-            if full is None:
-                full = logits
-            model, n = bundle.resample(preset), len(images)
-            label = "full" if size == 1.0 else method
-            results.add(label, size, "accuracy", float(np.mean(logits.argmax(1) == labels)), n)
-            results.add(label, size, "agreement", float(np.mean(logits.argmax(1) == full.argmax(1))), n)
-            results.add(label, size, "parameters", model.parameters, 1)
-            results.add(label, size, "flops", 2 * model.macs, 1)
+        full = measure(method, bundle, images, labels, full, results)
 
     path = arguments.out / "fashion-resnet20.inn"
-    table = []
-    for row in latencies(path, arguments.runs):
-        size = row["size"]
-        method = "full" if size == 1.0 else "calibrated"
-        for metric, key in (
-            ("ms_bytes", "model_bytes"),
-            ("resample_ms", "resample"),
-            ("build_ms", "build"),
-            ("p50_ms", "p50"),
-        ):
-            results.add(method, size, metric, row[key], arguments.runs if key == "p50" else 1)
-        accuracies = [
-            f"{100 * results.value(method if size == 1.0 else m, size, 'accuracy'):.2f}"
-            for m in ("calibrated", "l1", "inn")
-        ]
-        table.append(
-            [
-                row["name"],
-                f"{100 * size:g} %",
-                f"{row['parameters']:,}",
-                f"{2 * row['macs'] / 1e6:.1f}",
-                accuracies[0],
-                f"{100 * results.value(method, size, 'agreement'):.2f}",
-                f"{row['model_bytes'] / 1e6:.2f}",
-                f"{row['resample']:.1f}",
-                f"{row['build']:.1f}",
-                f"{row['p50']:.2f}",
-                *accuracies[1:],
-            ]
-        )
-    results.add("float16", 1.0, "bundle_over_fp32_onnx", path.stat().st_size / MODEL.stat().st_size, 1)
+    table = [table_row(row, arguments.runs, results) for row in latencies(path, arguments.runs)]
+    size, onnx_size = (file.stat().st_size for file in (path, fashion_mnist.RESNET20))
+    results.add("float16", 1.0, "bundle_over_fp32_onnx", size / onnx_size, 1)
     results.write(arguments.out / "demo.json")
     header = [
         "size", "channels", "parameters", "MFLOPs", "accuracy %", "agreement %", ".ms MB",
         "resample ms", "build ms", "p50 ms", "L1 %", "INN %",
     ]  # fmt: skip
-    print(
-        f"\n{path}: {path.stat().st_size / 1e6:.2f} MB; the fp32 ONNX is {MODEL.stat().st_size / 1e6:.2f} MB"
-    )
+    print(f"\n{path}: {size / 1e6:.2f} MB; the fp32 ONNX is {onnx_size / 1e6:.2f} MB")
     print(f"{len(images)} test images, MindSpore Lite, no labels, no training after export\n")
     print(format_table(header, table))
     print("\nL1: plain magnitude pruning; INN: the paper's, untuned; both at the same widths")

@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh
 # MindSpore's launcher and the worker look for `python` on the path.
 export PATH="$PWD/.venv/bin:$PATH"
-exec python benchmarks/demo.py "$@"
+exec python -m benchmarks.demo "$@"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import fashion_mnist
 import numpy as np
 import pytest
 from onnx import ModelProto
+
+from benchmarks.networks import fashion_mnist
 
 pytest.importorskip("mindspore")
 

@@ -9,13 +9,11 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import demosaicnet
-import efficientnet_lite0
 import numpy as np
-import orientation
 import pytest
-import torch_weights
 from PIL import Image
+
+from benchmarks.networks import demosaicnet, efficientnet_lite0, orientation, torch_weights
 
 KEY = "94037"
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fashion_mnist
 import inn_exporter
 import inn_runtime as inn
 import numpy as np
@@ -25,6 +24,8 @@ from inn_runtime.sampling.plan import round_width
 from networks import Network
 from networks import images as random_images
 from onnx import ModelProto, helper
+
+from benchmarks.networks import fashion_mnist
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "benchmarks" / "models" / "fashion-resnet20.onnx"

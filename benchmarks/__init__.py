@@ -1,0 +1,1 @@
+"""Benchmarks: what is measured on, with what, the measuring, and the tables; see README.md."""

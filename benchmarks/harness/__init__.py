@@ -1,0 +1,1 @@
+"""What several studies share: results files, scoring, other engines."""

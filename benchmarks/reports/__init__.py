@@ -1,0 +1,1 @@
+"""Scripts that turn results into the tables and pictures of ``docs``."""

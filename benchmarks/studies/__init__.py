@@ -1,0 +1,1 @@
+"""Scripts that measure and write ``benchmarks/results/*.json``; none imports another."""
