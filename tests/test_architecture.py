@@ -1,7 +1,7 @@
 """Imports only go down: the floors of both packages, as data.
 
-A room is a folder or a module at the top of a package. It may import from rooms on floors below its own; inside
-a room files import each other, but not in a circle. Imports in functions and for type checking count, too.
+A room is a folder or a module at the top of a package. It may import from rooms on floors below its own; in a
+room, files import each other, but not in a circle. Imports in functions and for type checking count, too.
 """
 
 from __future__ import annotations

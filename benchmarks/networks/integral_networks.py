@@ -9,7 +9,7 @@ from __future__ import annotations
 import inn_exporter.backend
 import numpy as np
 from inn_exporter.integral import ContinuousAxis, IntegralConv2d, IntegralConvNorm2d, IntegralDense
-from inn_runtime.axes import round_width
+from inn_runtime.sampling.plan import round_width
 
 ms = inn_exporter.backend.mindspore()
 ops = ms.ops

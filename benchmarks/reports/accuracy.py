@@ -1,9 +1,9 @@
-"""The tables and figures of docs/accuracy.md, from the results.
+"""The tables and figures of docs/results/accuracy.md, from the results.
 
     python -m benchmarks.reports.accuracy
 
 Reads ``benchmarks/results/accuracy.json``; prints what every method loses against the full size, as Markdown,
-and writes ``docs/accuracy-NETWORK.svg``: accuracy or PSNR against the share of FLOPs and of parameters.
+and writes ``docs/results/accuracy-NETWORK.svg``: accuracy or PSNR against the share of FLOPs and parameters.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER / "accuracy.json")
-    parser.add_argument("--output", type=Path, default=Path("docs"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
     plt.rcParams["svg.hashsalt"] = "innlite"  # the same file from the same figures
     rows = json.loads(arguments.results.read_text())["rows"]

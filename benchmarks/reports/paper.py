@@ -1,9 +1,9 @@
-"""The tables and the figure of docs/paper.md, from the results.
+"""The tables and the figure of docs/results/paper.md, from the results.
 
     python -m benchmarks.reports.paper
 
 Reads ``benchmarks/results/paper.json``; prints accuracy or PSNR of every method by size, as Markdown, and
-writes ``docs/paper-curves.svg``: the same against the size, a panel for each network.
+writes ``docs/results/paper-curves.svg``: the same against the size, a panel for each network.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def draw(networks: dict[str, list[Row]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER / "paper.json")
-    parser.add_argument("--output", type=Path, default=Path("docs"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results"))
     arguments = parser.parse_args()
     plt.rcParams["svg.hashsalt"] = "innlite"  # the same file from the same figures
     rows = json.loads(arguments.results.read_text())["rows"]

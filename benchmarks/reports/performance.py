@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from the results, as Markdown.
+"""The tables of docs/results/performance.md, from the results, as Markdown.
 
     python -m benchmarks.reports.performance
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.harness.engines import ENGINES
+from benchmarks.harness.results import RESULTS_FOLDER
 from benchmarks.networks.bundles import BUNDLES
 
 SIZES = (0.5, 1.0)

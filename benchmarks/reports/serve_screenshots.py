@@ -1,4 +1,4 @@
-"""The pictures of docs/serve.md: the page of `inn serve` in headless Chromium, three sizes on three screens.
+"""The pictures of docs/guide/serve.md: the page of `inn serve` in headless Chromium, on three screens.
 
 python -m benchmarks.reports.serve_screenshots out/fashion-resnet20.inn
 """
@@ -17,7 +17,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from benchmarks.networks import fashion_mnist
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "guide"
 SCREENS = {
     "desktop": ("small", 1100, 800, "light"),
     "tablet": ("full", 820, 1000, "dark"),

@@ -15,18 +15,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from inn_exporter import forward
-from inn_exporter.assemble import assemble
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import laid_out
+from inn_exporter.bundling.draft import assemble
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.calibration.layer_fit import LayerFit, LayerProblem, Refit
+from inn_exporter.calibration.targets import Targets
 from inn_exporter.defaults import LARGEST_REFIT, SPAN_STEPS
-from inn_exporter.folding import fold
-from inn_exporter.graph import Graph, Node
+from inn_exporter.graph.channels import Channels
+from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
-from inn_exporter.lowering import Lowering
-from inn_exporter.nodes import axis_for, consumers, nested_order, permute
-from inn_exporter.structure import Channels, analyse
+from inn_exporter.ordering.consumers import consumer_moments
+from inn_exporter.ordering.continuous import ContinuousNetwork, axis_for, laid_out
+from inn_exporter.ordering.nested import nested_order
+from inn_exporter.ordering.order import permute
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.passes.lower import lower
 from inn_runtime.cli.table import format_table
 
 from benchmarks.harness.results import RESULTS_FOLDER, Results
@@ -36,57 +40,24 @@ from benchmarks.networks import fashion_mnist
 SIZES = (0.25, 0.3, 0.5, 0.7)
 
 
-class OneShot(Calibration):
+def one_shot(network: ContinuousNetwork, targets: Targets) -> LayerFit:
     """Quadratures fitted to the full network's own activations: x' = S x, no bias."""
 
-    def _calibrate_node(
-        self,
-        size: CalibratedSize,
-        node: Node,
-        full: Mapping[str, np.ndarray],
-        resized: Mapping[str, np.ndarray],
-    ) -> np.ndarray:
-        super()._calibrate_node(size, node, full, resized)
-        for name in self.graph.constant_inputs(node):
-            size.changed.pop(name, None)
-        return self.sampled(node.output, full[node.output], size.discretisation(self.axes))
+    def fit(problem: LayerProblem) -> tuple[CalibratedSize, np.ndarray]:
+        name, discretisation = problem.node.output, problem.size.discretisation(network.axes)
+        return problem.size, targets.sampled(name, problem.full[name], discretisation)
+
+    return fit
 
 
-class WithoutBias(Calibration):
+def as_sampled(network: ContinuousNetwork, targets: Targets) -> LayerFit:
     """Quadratures alone: biases are sampled, not corrected."""
-
-    def _calibrate_node(
-        self,
-        size: CalibratedSize,
-        node: Node,
-        full: Mapping[str, np.ndarray],
-        resized: Mapping[str, np.ndarray],
-    ) -> np.ndarray:
-        output = super()._calibrate_node(size, node, full, resized)
-        for name in self.graph.constant_inputs(node):
-            if size.changed.pop(name, None) is not None:
-                size.constants[name] = self.network.constant(name, size.discretisation(self.axes))
-                output = forward.run_node(node, resized, size.constants)
-        return output
-
-
-class WithoutFeedback(Calibration):
-    """Layers aim at their own output, whatever the stream that they are added to got wrong."""
-
-    def _partners(self, node: Node) -> list[str]:
-        return []
-
-
-class WithoutLimits(Calibration):
-    """Refit toward pre-activations, whether they pass the ReLU or not."""
-
-    def _limits(self, node: Node) -> tuple[float, float]:
-        return -np.inf, np.inf
+    return lambda problem: (problem.size, problem.output)
 
 
 def by_cholesky(graph: Graph, channels: Channels, images: Mapping[str, np.ndarray]) -> Graph:
     """Nested order by pivoted Cholesky of the inputs' Grams, whatever the consumers do with them."""
-    seen_by = consumers(graph, channels, images)
+    seen_by = consumer_moments(graph, channels, images)
     plain = [[replace(c, kernel=np.eye(len(c.gram))) for c in group] for group in seen_by]
     return permute(graph, channels, [nested_order(group) for group in plain])
 
@@ -97,7 +68,9 @@ class Setting:
 
     order: str = "nested"
     refit: bool = True
-    solver: Callable[..., Calibration] = Calibration
+    fit: Callable[[ContinuousNetwork, Targets], LayerFit] = Refit
+    feedback: bool = True
+    limits: bool = True
     images: int = 256
     ridge: float = 1e-3
     storage: str = "float16"
@@ -108,9 +81,9 @@ class Setting:
 SETTINGS = {
     "refit": Setting(),
     "fast": Setting(refit=False),
-    "fast, one-shot": Setting(refit=False, solver=OneShot),
-    "fast, no bias": Setting(refit=False, solver=WithoutBias),
-    "fast, no residual feedback": Setting(refit=False, solver=WithoutFeedback),
+    "fast, one-shot": Setting(refit=False, fit=one_shot),
+    "fast, no bias": Setting(refit=False, fit=as_sampled),
+    "fast, no residual feedback": Setting(refit=False, feedback=False),
     "fast, uniform cubic nodes": Setting("smooth", refit=False),
     "fast, L1 order": Setting("l1", refit=False),
     "fast, pivoted Cholesky": Setting("cholesky", refit=False),
@@ -119,8 +92,8 @@ SETTINGS = {
     "refit, uniform cubic nodes": Setting("smooth"),
     "refit, L1 order": Setting("l1"),
     "refit, pivoted Cholesky": Setting("cholesky"),
-    "refit, blind to ReLU": Setting(solver=WithoutLimits),
-    "refit, no residual feedback": Setting(solver=WithoutFeedback),
+    "refit, blind to ReLU": Setting(limits=False),
+    "refit, no residual feedback": Setting(feedback=False),
     "refit, float32 calibration data": Setting(storage="float32"),
     **{f"refit, {n} images": Setting(images=n) for n in (16, 32, 64, 128, 512, 1024, 4096)},
     **{f"refit, λ = {ridge:g}": Setting(ridge=ridge) for ridge in (1e-5, 1e-4, 1e-2, 1e-1)},
@@ -147,7 +120,7 @@ def calibration_images(setting: Setting, seed: int) -> np.ndarray:
 def measured(setting: Setting, test: np.ndarray, labels: np.ndarray, seed: int) -> dict[float, np.ndarray]:
     """Which test images are right at each size."""
     graph = fold(import_onnx(fashion_mnist.RESNET20))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     inputs = {"x": calibration_images(setting, seed)}
     if setting.order == "cholesky":
         graph = by_cholesky(graph, channels, inputs)
@@ -156,10 +129,12 @@ def measured(setting: Setting, test: np.ndarray, labels: np.ndarray, seed: int) 
     if setting.order == "cholesky":
         network = replace(network, axes=[axis_for("nested", size, "calibrated") for size in channels.sizes])
     refitted = LARGEST_REFIT if setting.refit else 0.0
-    sizes = {size: CalibratedSize(channels.widths(size), size <= refitted) for size in SIZES}
-    solver = setting.solver(network, setting.storage, setting.ridge, seed, steps=setting.steps)
-    solver.run(list(sizes.values()), inputs)
-    lowered = Lowering(network.graph, channels.dims).run()
+    start = [CalibratedSize(channels.widths(n), n <= refitted, setting.storage) for n in SIZES]
+    targets = Targets(network, setting.feedback, setting.limits)
+    fit = Refit(network, targets, seed) if setting.fit is Refit else setting.fit(network, targets)
+    solver = Calibration(network, targets=targets, fit=fit, ridge=setting.ridge, steps=setting.steps)
+    sizes = dict(zip(SIZES, solver.run(start, inputs)))
+    lowered = lower(network.graph, channels.dims)
     draft = assemble(
         network, lowered, sizes, storage=setting.storage, align=1, source=b"none", labels=(),
         preprocessing={}, seed=seed,

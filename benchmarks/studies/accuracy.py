@@ -8,7 +8,8 @@
     python -m benchmarks.studies.accuracy --case orientation --output …
 
 Adds to ``benchmarks/results/accuracy.json`` (rows of the same network and method are replaced) and prints the
-losses against the same network at full size, with the paired standard error. ``--methods`` chooses. ``networks/cases.py`` has the cases.
+losses against the same network at full size, with the paired standard error. ``--methods`` chooses.
+``networks/cases.py`` has the cases.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import inn_exporter
 import inn_runtime as inn
 import numpy as np
-from inn_exporter.schedule import divergences
+from inn_exporter.execution.divergence import score_divergences
 from inn_runtime.cli.table import format_table
 
 from benchmarks.harness.results import RESULTS_FOLDER, Results
@@ -130,7 +131,7 @@ def measure(
     scale = 100 if case.metric == "accuracy" else 1
     cell = f"{scale * (value - case.value(full)):+.2f} ±{scale * error:.2f}"
     if case.metric == "accuracy":
-        apart = divergences(found, reference.outputs)
+        apart = score_divergences(found, reference.outputs)
         error = standard_error(apart)
         results.add(method, size, "divergence", float(apart.mean()), len(apart), standard_error=error)
     for name, (images, judge) in case.others.items():

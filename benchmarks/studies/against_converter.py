@@ -20,7 +20,7 @@ from pathlib import Path
 import inn_runtime as inn
 import numpy as np
 import onnx
-from inn_exporter.onnx_writer import export_onnx
+from inn_exporter.bundling.onnx_writer import export_onnx
 from inn_runtime.cli.table import format_table
 from inn_runtime.engine import Engine, EngineModel, load_engine
 from inn_runtime.noise import noise

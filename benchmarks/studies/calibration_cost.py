@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import laid_out
-from inn_exporter.folding import fold
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
 from inn_exporter.importers import import_onnx
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.continuous import laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
 
 from benchmarks.harness.results import RESULTS_FOLDER, Results
 from benchmarks.networks.resnet18 import resnet18
@@ -37,7 +37,7 @@ def main() -> None:
     for dimension in model.graph.input[0].type.tensor_type.shape.dim[2:]:
         dimension.dim_value = arguments.pixels
     graph = fold(import_onnx(model))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     shape = (arguments.images, 3, arguments.pixels, arguments.pixels)
     inputs = {graph.inputs[0]: random.standard_normal(shape).astype(np.float32)}
     results = Results("resnet18", arguments.seed)

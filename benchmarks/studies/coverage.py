@@ -6,7 +6,7 @@
 The networks are those of ``networks/zoo.py``. Each is exported by plain selection and run at full size, .75
 and .5: MindSpore Lite against ONNX Runtime on the original and on the resized ONNX, largest difference
 relative to the largest output. Adds to ``benchmarks/results/coverage.json``, from which
-``reports/coverage.py`` writes ``docs/coverage.md``.
+``reports/coverage.py`` writes ``docs/results/coverage.md``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import inn_exporter
 import inn_runtime as inn
 import numpy as np
 import onnxruntime
-from inn_exporter.folding import fold
-from inn_exporter.groups import chosen_groups
-from inn_exporter.onnx_writer import resized_onnx
+from inn_exporter.bundling.onnx_writer import resized_onnx
+from inn_exporter.importers import import_onnx
+from inn_exporter.passes.folding import fold
+from inn_exporter.passes.groups import chosen_groups
 from onnx import ModelProto
 
 from benchmarks.harness.results import RESULTS_FOLDER, Results
@@ -45,7 +46,7 @@ def measure(name: str, source: Callable[[int], ModelProto], seed: int, results: 
     """What the table says of one network."""
     start = time.perf_counter()
     model = source(seed)
-    graph = inn_exporter.importers.import_onnx(model)
+    graph = import_onnx(model)
     _, channels = chosen_groups(fold(graph), (), ())
     random = np.random.default_rng(seed)
     strength = np.float32(zoo.STRENGTH.get(name, 1.0))

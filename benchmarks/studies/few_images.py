@@ -10,20 +10,19 @@ images. Writes ``benchmarks/results/few_images.json`` and prints the points lost
 from __future__ import annotations
 
 import argparse
-import copy
 from pathlib import Path
 
 import numpy as np
-from inn_exporter import forward
-from inn_exporter.calibrate import Calibration
-from inn_exporter.calibrated_size import CalibratedSize
-from inn_exporter.continuous import laid_out
-from inn_exporter.data import Samples
-from inn_exporter.distill import distill
-from inn_exporter.folding import fold
+from inn_exporter.calibration.calibrated_size import CalibratedSize
+from inn_exporter.calibration.calibration import Calibration
+from inn_exporter.data.samples import Samples
+from inn_exporter.execution import forward
 from inn_exporter.importers import import_onnx
-from inn_exporter.streams import learn_streams
-from inn_exporter.structure import analyse
+from inn_exporter.ordering.continuous import laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
+from inn_exporter.training.distill import distill
+from inn_exporter.training.residual_streams import learn_streams
 from inn_runtime.cli.table import format_table
 
 from benchmarks.harness.results import RESULTS_FOLDER, Results
@@ -48,7 +47,7 @@ def main() -> None:
     chosen = np.random.default_rng(arguments.seed).permutation(len(train))
     held_out = Samples({"x": train[chosen[30_000:30_500]]})
     graph = fold(import_onnx(fashion_mnist.RESNET20))
-    channels = analyse(graph)
+    graph, channels = analyse(graph)
     results = Results("fashion-resnet20", arguments.seed)
 
     def right(constants: dict[str, np.ndarray]) -> np.ndarray:
@@ -61,16 +60,16 @@ def main() -> None:
         few = samples.take(np.arange(min(count, 1024)))
         network = laid_out(graph, channels, few.inputs)
         solver = Calibration(network, seed=arguments.seed)
-        start = {size: CalibratedSize(channels.widths(size), refit=True) for size in SIZES}
-        solver.run(list(start.values()), few.inputs)
+        widths = [CalibratedSize(channels.widths(size), refit=True) for size in SIZES]
+        calibrated = dict(zip(SIZES, solver.run(widths, few.inputs)))
         for method in METHODS:
-            sizes = copy.deepcopy(start)
+            sizes = calibrated
             steps = [step for step in ("streams", "scores") if step in method]
             seen = arguments.seen // max(len(steps), 1)
             if "streams" in steps:
-                learn_streams(network, solver, sizes, few, samples, seen, arguments.seed, held_out)
+                sizes = learn_streams(network, solver, sizes, few, samples, seen, arguments.seed, held_out)
             if "scores" in steps:
-                distill(network, sizes, samples, seen, arguments.seed, held_out=held_out)
+                sizes = distill(network, sizes, samples, seen, arguments.seed, held_out=held_out)
             cells = []
             for size, found in sizes.items():
                 kept = right(found.constants)

@@ -36,7 +36,7 @@ OURS = "MindSpore Lite"
 
 def prepare(name: str, bundle: inn.Bundle, size: float) -> None:
     """Convert a network at a size for every engine."""
-    from inn_exporter.onnx_writer import export_onnx
+    from inn_exporter.bundling.onnx_writer import export_onnx
 
     from benchmarks.networks import tflite
 

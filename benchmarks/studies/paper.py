@@ -23,9 +23,9 @@ import inn_exporter
 import inn_runtime
 import numpy as np
 import onnx
-from inn_exporter.integral import Tuning
-from inn_runtime.axes import round_width
+from inn_exporter import Tuning
 from inn_runtime.cli.table import format_table
+from inn_runtime.sampling.plan import round_width
 from PIL import Image
 from rich.progress import track
 

@@ -27,14 +27,15 @@ from pathlib import Path
 
 import inn_runtime as inn
 import numpy as np
-from inn_exporter.onnx_writer import export_onnx
+from inn_exporter.bundling.onnx_writer import export_onnx
+from inn_runtime.budget.search import candidate_sizes
 from inn_runtime.cli.table import format_table
-from inn_runtime.device_profile import measure_latency
 from inn_runtime.engine import Engine, load_engine
-from inn_runtime.memory import measure_memory
+from inn_runtime.measuring.memory import measure_memory
+from inn_runtime.measuring.timing import measure_latency
 from inn_runtime.model_cache import ModelCache
+from inn_runtime.network import choose
 from inn_runtime.noise import noise
-from inn_runtime.solver import candidate_sizes, choose
 
 from benchmarks.harness.results import RESULTS_FOLDER, Results
 from benchmarks.networks.bundles import ANY_SIZE, BUNDLES, prepare
@@ -108,7 +109,7 @@ def cost(arguments: argparse.Namespace, results: Results) -> None:
 
 
 def inn_strip(bundle: inn.Bundle) -> bytes:
-    from inn_runtime.strip import strip
+    from inn_runtime.format.strip import strip
 
     return strip(bundle)
 
