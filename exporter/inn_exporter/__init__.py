@@ -16,13 +16,23 @@ if TYPE_CHECKING:
     from .bundling.onnx_writer import export_onnx
     from .errors import CalibrationDataError, UnsupportedGraphError
     from .importers.cell import from_cell
+    from .options import Options
     from .pipeline import export
     from .training.options import Tuning
 
-__all__ = ["CalibrationDataError", "Tuning", "UnsupportedGraphError", "export", "export_onnx", "from_cell"]
+__all__ = [
+    "CalibrationDataError",
+    "Options",
+    "Tuning",
+    "UnsupportedGraphError",
+    "export",
+    "export_onnx",
+    "from_cell",
+]
 
 _MODULES = {
     "CalibrationDataError": "errors",
+    "Options": "options",
     "Tuning": "training.options",
     "UnsupportedGraphError": "errors",
     "export": "pipeline",

@@ -21,20 +21,10 @@ from .training.distill import shares
 # of two): per calibrated size and image, per group and image, per image in tuning, and per image that is
 # distilled, or looked at by a step of fitting spans, at c of the full cost.
 _TIMED_IMAGES = 64
-
-
 _CALIBRATION_PASSES = 4
-
-
 _SCHEDULE_PASSES = 5
-
-
 _TUNING_PASSES = 8
-
-
 _DISTILLATION_PASSES = (3, 8)
-
-
 _SPAN_PASSES = (1, 3)
 """a + b · c"""
 

@@ -49,7 +49,7 @@ Wide CountOfWide(const WideShape &shape) {
   return count;
 }
 
-// Bytes that the file will not exceed; but for the tensors' data, a generous estimate.
+// Bytes that the file hardly exceeds (the buffer then grows); but for the tensors' data, generous.
 Wide SizeAtMost(const Manifest &manifest, const Widths &widths) {
   Wide total = 4096;
   for (const auto &tensor : manifest.tensors) {

@@ -27,8 +27,6 @@ from ..storage.gptq import Sensitivity
 
 REFIT_RIDGE = 0.01
 """Relative to the mean diagonal, with samples without end: features per sample are added to it."""
-
-
 ROUNDS = 8
 
 

@@ -29,20 +29,12 @@ from .size_rounding import SizeRounding
 
 LAYERS = 6
 """Linear layers of a span, at least, on average."""
-
-
 VALUES = 2**22
-
-
 POSITIONS = 2**18
 """Values, and positions of all images, of a span's end, at most: where images are large it is fitted to
 fewer, …"""
-
-
 FEWEST = 64
 """… but not to fewer than these."""
-
-
 BATCH_VALUES = 2**21
 """Of a span's end, in the images whose gradient is worked out at a time."""
 

@@ -13,8 +13,6 @@ from .samples import Samples
 
 NORMALISED = 30.0
 """Images prepared for a network hardly ever hold larger values; pixels from 0 to 255 do."""
-
-
 FEWEST_SAMPLES = 2
 """Samples per channel below which a quadrature follows the calibration images rather than the data."""
 

@@ -19,8 +19,6 @@ from ..graph.graph import Graph
 from .folders import load_folder
 
 LARGEST_VALUE = 1e5
-
-
 Source = Union[str, "os.PathLike[str]", np.ndarray, Mapping[str, np.ndarray]]
 
 

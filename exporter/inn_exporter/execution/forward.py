@@ -14,8 +14,6 @@ from ..graph.graph import Graph, Node
 from ..operators import operator
 
 MICRO_BATCH = 32
-
-
 SPILLED = 1 << 30
 """Bytes from which an activation lies in a temporary file."""
 

@@ -7,8 +7,6 @@ import scipy.linalg
 
 WHITENING_IMAGES = 256
 """Images, at most, by which a layer's inputs are decorrelated."""
-
-
 LARGEST_WHITENED = 2048
 """Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
 

@@ -14,8 +14,6 @@ from .patches import CHUNK, chosen_positions
 
 POSITIONS = 256
 """Positions of an image that statistics are taken from, drawn anew for each chunk of images."""
-
-
 SPREAD = 0.01
 """Weight of the statistics before pooling in those of a pooled tensor."""
 

@@ -12,12 +12,8 @@ from ..operators import operator
 
 CHUNK = 32
 """Images per step: bounds the memory of unfolded activations."""
-
-
 PATCHES = 64
 """Positions of an image at which patches are looked at: there are many more values in each, …"""
-
-
 PATCH_VALUES = 2**28
 """… and fewer positions where there are many images: no more values than this in all."""
 

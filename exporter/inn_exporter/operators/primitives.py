@@ -6,23 +6,11 @@ from typing import NamedTuple
 
 NHWC = (0, 2, 3, 1)
 """The permutation from the source model's layout of images to the engine's."""
-
-
 FORMAT_NHWC = 1
-
-
 PAD_EXPLICIT = 0
-
-
 PAD_CONSTANT, PAD_REFLECT = 0, 1
-
-
 REDUCE_MEAN, REDUCE_MAX, REDUCE_SUM = 0, 1, 4
-
-
 ROUND_FLOOR, ROUND_CEIL = 0, 1
-
-
 RELU, SIGMOID, RELU6, ELU, LEAKY_RELU, SOFTPLUS, TANH, HARD_SWISH, HARD_SIGMOID, HARD_TANH, GELU = (
     1, 2, 3, 4, 5, 9, 10, 12, 13, 16, 19,
 )  # fmt: skip
@@ -46,8 +34,6 @@ _POOL = {
     "global": (6, "bool"),
     "activation_type": (7, "byte"),
 }
-
-
 PRIMITIVES = {
     "Abs": Primitive(1, {}),
     "Activation": Primitive(

@@ -10,12 +10,8 @@ from .consumers import TINY, ConsumerMoments
 
 EXPLAINED = 1e-7
 """Share of a channel's second moment below which it counts as explained by the chosen ones."""
-
-
 REFRESH_STEPS = 256
 """Steps of nested order before the residuals are worked out anew."""
-
-
 _ALIKE = 1e-9
 
 

@@ -15,8 +15,6 @@ import numpy as np
 ROUNDING_RIDGE = 0.01
 """Relative to G's mean diagonal, with samples without end: features per sample are added to it, so that
 errors do not all go where few samples happened not to be."""
-
-
 FEATURES_AT_ONCE = 64
 """Features whose errors are passed on together to the others."""
 

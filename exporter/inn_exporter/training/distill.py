@@ -24,16 +24,10 @@ from .student import BATCH, Student, error_of
 RATES = (0.01, 0.003, 0.001)
 """Peaks of Adam's rate, relative to a parameter's size: the first that does not throw the network off.
 ResNet-20 likes 0.01, which takes EfficientNet-Lite0 from 67 to 17 % within 25 steps."""
-
-
 TRIED = 10
 """Steps after which a rate shows that it is too high, …"""
-
-
 THROWN_OFF = 1.5
 """… by a loss this many times what it was before on the same images."""
-
-
 JUDGING = 512
 """Images, at most, by which a distilled size must beat the calibrated one."""
 

@@ -29,20 +29,12 @@ from .student import Student, error_of
 
 FEW = 4096
 """Images below which the scores are known by heart before they have taught anything: streams are all then."""
-
-
 FIRST = 0.2
 """Share of the images seen that streams are learned from where the scores are learned after them."""
-
-
 RATES = (0.006, 0.003, 0.001)
 """Peaks of Adam's rate, as in `distill`."""
-
-
 ROUNDED_BY = 64
 """Images, at most, that say how many bits the learned kernels need."""
-
-
 TRAINING = 0.9
 """Share of the work; the rest is calibration."""
 

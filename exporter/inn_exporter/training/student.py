@@ -31,15 +31,9 @@ from ..storage.bits import DISTILLED_ROUNDING
 from .losses import batch_loss
 
 BATCH = 32
-
-
 BETA_1, BETA_2 = 0.9, 0.999
-
-
 BIAS_SCALE = 0.1
 """Size of a bias, as far as its rate is concerned, relative to its layer's outputs."""
-
-
 WHITENING_RIDGE = 0.01
 
 

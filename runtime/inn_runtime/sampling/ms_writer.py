@@ -105,7 +105,7 @@ def packed_size(manifest: Manifest, widths: tuple[int, ...], weight_type: str = 
 
 
 def size_at_most(manifest: Manifest, widths: tuple[int, ...], weight_type: str = "float32") -> int:
-    """Bytes that the file will not exceed; but for the tensors' data, a generous estimate."""
+    """Bytes that the file hardly exceeds (the buffer then grows); but for the tensors' data, generous."""
     total = 4096
     for tensor in manifest.tensors:
         total += 512 + 4 * len(tensor.name) + 4 * len(tensor.values or ())
