@@ -77,5 +77,5 @@ def write_samples(folder: Path, each: int = 2) -> list[Path]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit(f"usage: {sys.argv[0]} FOLDER")
+        sys.exit("usage: python -m benchmarks.networks.fashion_mnist FOLDER")
     print(f"{len(write_samples(Path(sys.argv[1])))} pictures in {sys.argv[1]}")

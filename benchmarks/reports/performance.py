@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.harness.engines import ENGINES
+from benchmarks.harness.results import RESULTS_FOLDER
 from benchmarks.networks.bundles import BUNDLES
 
 SIZES = (0.5, 1.0)

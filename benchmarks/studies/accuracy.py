@@ -8,7 +8,8 @@
     python -m benchmarks.studies.accuracy --case orientation --output …
 
 Adds to ``benchmarks/results/accuracy.json`` (rows of the same network and method are replaced) and prints the
-losses against the same network at full size, with the paired standard error. ``--methods`` chooses. ``networks/cases.py`` has the cases.
+losses against the same network at full size, with the paired standard error. ``--methods`` chooses.
+``networks/cases.py`` has the cases.
 """
 
 from __future__ import annotations
