@@ -7,6 +7,7 @@ import json
 import sys
 import warnings
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from inn_runtime.cli.options import preprocess_option, preprocess_values
 from .option_fields import add_arguments, given
 from .options import Options
 from .training.options import Tuning
+
+if find_spec("onnx") is None:  # said when a command is asked for; what exports is loaded when it is run
+    raise ImportError("onnx is not installed")
 
 GROUP_OPTIONS = ("keep", "only", "input_shapes")
 """What decides about the channel groups."""

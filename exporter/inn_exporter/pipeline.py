@@ -17,6 +17,7 @@ from onnx import ModelProto
 
 from .bundling.curve import measure
 from .bundling.draft import Draft, assemble
+from .bundling.judge import Judge, read_source
 from .bundling.onnx_writer import skeleton
 from .calibration.calibrated_size import CalibratedSize
 from .calibration.calibration import Calibration
@@ -97,7 +98,9 @@ def export(
             splits = replace(splits, tuning=samples)
     for concern in concerns(splits.calibration, graph, channels):
         warnings.warn(concern, stacklevel=2)
-    job = _Export(options, graph, channels, lower(graph, channels.dims), splits)
+    judge = Judge(*read_source(model), imported, splits.calibration.inputs)
+    judge.check_import()
+    job = _Export(options, graph, channels, lower(graph, channels.dims), splits, judge)
     if progress or options.limit is not None:
         job = job.announced(progress)
     with progress_bars(progress) as bar:
@@ -117,6 +120,7 @@ class _Export:
     channels: Channels
     lowered: LoweredGraph
     splits: Splits
+    judge: Judge
 
     @property
     def uniform(self) -> dict[float, list[int]]:
@@ -185,7 +189,8 @@ class _Export:
             made=options.recorded(),
         )
         layouts = {weight.name: weight.permutation for weight in self.lowered.weights}
-        measure(network.graph, draft, layouts, self.splits.held_out, bar("measuring"))
+        judge = self.judge if self.splits.tuning is None else self.judge.of_tuned(network.graph)
+        measure(network.graph, draft, layouts, self.splits.held_out, judge, options.storage, bar("measuring"))
         return draft
 
     # ------------------------------------------------------------------ the steps

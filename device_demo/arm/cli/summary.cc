@@ -141,6 +141,7 @@ ordered_json Describe(const std::shared_ptr<const Bundle> &bundle) {
                           {"schedule", manifest.schedule},
                           {"n", nullptr},
                           {"safe_from", nullptr},
+                          {"source_difference", manifest.source_difference},
                           {"sizes", sizes}};
   if (manifest.images) summary["n"] = *manifest.images;
   if (manifest.safe_from) summary["safe_from"] = *manifest.safe_from;
@@ -182,6 +183,11 @@ std::string FormatSummary(const ordered_json &summary) {
                         " of that uniform width; widths differ by group");
   }
   if (!summary["n"].is_null() && summary["n"] != 0) add("measured", "on " + summary["n"].dump() + " images");
+  if (summary["source_difference"] != 0.0) {
+    char shown[16];
+    std::snprintf(shown, sizeof shown, "%.1e", summary["source_difference"].get<double>());
+    add("source", std::string("full size agrees to ") + shown + " of the outputs' scale");
+  }
   if (!summary["safe_from"].is_null()) add("safe", "from size " + General(summary["safe_from"]) + " up");
   return Join(lines, "\n") + "\n\n" + Curve(summary["sizes"]);
 }

@@ -132,6 +132,7 @@ struct Manifest {
   std::vector<GraphNode> nodes;
   Expression macs;
   bool one_image;
+  double source_difference;  // of the full size from the source file, relative
   int64_t align;
   std::string schedule;
   std::vector<Size> sizes;

@@ -366,6 +366,8 @@ Manifest Parser::Parse() {
   manifest_.presets = ParseNumbers(root_["presets"], kSmallest, 1.0);
   ParseCurve(root_["curve"]);
   manifest_.check_seed = root_["check_seed"].Integer(0, INT64_MAX);
+  const auto differs = root_.Get("source_difference");
+  manifest_.source_difference = differs ? differs->Number(0.0, 1.0) : 0.0;
   manifest_.digests = ParseDigests(root_["digests"]);
   if (manifest_.schedule != "uniform" && !manifest_.IsCalibrated()) {
     throw root_["schedule"].Fail("uniform, as no size has calibrated data");

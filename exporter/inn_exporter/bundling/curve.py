@@ -1,7 +1,7 @@
 """The measured curve: what a network keeps at each size, and the self-check's expected outputs.
 
-Both use the very weights that the runtime samples from the bundle, in MindSpore; the self-check thus
-compares two engines on the device.
+Both use the very weights that the runtime samples from the bundle, in MindSpore. The curve compares them with
+the source file, whose outputs the self-check expects at full size.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import Callable
 
 import numpy as np
 from inn_runtime.noise import noise
+from inn_runtime.source import relative_difference
 
 from ..data.samples import Samples
 from ..execution import forward
 from ..graph.graph import Graph
 from ..graph.outputs import is_classifier
 from .draft import Draft
+from .judge import Judge
 from .onnx_writer import resized_constants
 
 COLLAPSE = {"agreement": 0.8, "psnr": 25.0}
@@ -28,27 +30,40 @@ def measure(
     draft: Draft,
     layouts: Mapping[str, Sequence[int]],
     samples: Samples,
+    judge: Judge,
+    storage: str,
     progress: Callable[[float], None] = lambda done: None,
 ) -> None:
-    """Fill in the draft's curve and self-check, at every size it holds."""
+    """Fill in the draft's curve and self-check, at every size it holds.
+
+    Raises
+    ------
+    SourceMismatchError : at full size it does not compute what its source does
+    """
     bundle = draft.bundle(graph.name)
-    reference: dict[str, np.ndarray] = {}
+    inputs = judge.source.representable(samples.inputs)
+    reference = judge.expected(inputs)
     check_inputs = {
         name: noise(draft.manifest["check_seed"] + index, graph.shapes[name])
         for index, name in enumerate(graph.inputs)
     }
+    check_inputs = judge.source.representable(check_inputs)
     entries = draft.manifest["sizes"]
-    for done, entry in enumerate(reversed(entries)):  # the full size, the last, is what others are judged by
+    for done, entry in enumerate(reversed(entries)):
         model = bundle.resample(entry["size"])
         constants = resized_constants(model, layouts)
-        outputs = forward.run(graph, samples.inputs, constants)
-        reference = reference or outputs
+        expected = forward.run(graph, check_inputs, constants)
+        if entry["size"] == 1.0:
+            found, expected = expected, judge.expected(check_inputs)
+            apart = [relative_difference(found[name], expected[name]) for name in expected]
+            differs = max(judge.check(graph, constants, bundle, storage), *apart)
+            draft.manifest["source_difference"] = min(differs, 1.0)
+        outputs = forward.run(graph, inputs, constants)
         entry["measured"] = {
             **quality(graph, outputs, reference, samples.labels),
             "parameters": model.parameters,
             "macs": model.macs,
         }
-        expected = forward.run(graph, check_inputs, constants)
         for name, values in expected.items():
             key = f"check/{name}@{entry['size']:g}"
             draft.tensors[key] = values.astype(np.float32)

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from inn_runtime.format.manifest import Segment
 from inn_runtime.sampling.axes import prior
+from inn_runtime.sampling.resample import resize
 
 from ..execution.linear_algebra import ridge_solution
 from ..execution.moments import Moments
+from ..graph.dimensions import QuadratureKey
 from ..ordering.continuous import ContinuousNetwork
 from ..storage.bits import layer_rounding, nothing
 from ..storage.gptq import Sensitivity
@@ -52,11 +55,22 @@ class QuadratureFit:
             # Nothing is missing, and images are too few to say what went wrong before.
             table = nothing(start.shape, size.storage, channel=1)
             return replace(size, tables={**size.tables, index: table})
+        values = self._sampled_beside(values, key, size)
         cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
         matrix = solve(cross, gram, start, self._ridge)
         sensitivity = Sensitivity(gram[None], len(values))
         left = power - 2 * float(np.sum(matrix * cross)) + sensitivity.error(matrix)
         return size.with_table(self._network, index, matrix - start, sensitivity, self._rounding * left)
+
+    def _sampled_beside(self, values: np.ndarray, key: QuadratureKey, size: CalibratedSize) -> np.ndarray:
+        """A tensor of the full network at what the resized one keeps of its other dimensions."""
+        dims = list(self._network.channels.dims[key.tensor])
+        others = (segment for dim in dims[: key.dim] + dims[key.dim + 1 :] for segment in dim)
+        if all(segment.group is None for segment in others):
+            return values
+        for dim in (0, key.dim):
+            dims[dim] = (Segment(None, 1, values.shape[dim], None),)
+        return resize(values, dims, size.discretisation(self._network.axes))
 
 
 def solve(

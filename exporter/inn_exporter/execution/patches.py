@@ -30,14 +30,21 @@ def sampled_patches(
     """What a linear layer's kernel multiplies, at some positions: the images, the positions (None: all)
     and the patches (blocks, features, samples), a chunk of images at a time."""
     random = np.random.default_rng(seed)
-    _, *extent = graph.shapes[node.output]
-    del extent[operator(node).channel_axis % len(graph.shapes[node.output]) - 1]
+    extent = _positions(graph, node, x)
     one = operator(node).unfold(node, x[:1], chosen_positions(np.random.default_rng(seed), extent, 1))
     most = max(1, min(PATCHES, PATCH_VALUES // (one.size * len(x))))
     for first in range(0, len(x), CHUNK):
         part = slice(first, first + CHUNK)
         at = chosen_positions(random, extent, most)
         yield part, at, operator(node).unfold(node, x[part], at)
+
+
+def _positions(graph: Graph, node: Node, x: np.ndarray) -> Sequence[int]:
+    """The dimensions of a linear layer's output besides images and channels, where its input is ``x``."""
+    if operator(node).channel_axis == -1:  # along the last dimension; others may be resized, too
+        return x.shape[1:-1]
+    _, _, *extent = graph.shapes[node.output]
+    return extent
 
 
 def patch_moments(graph: Graph, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:

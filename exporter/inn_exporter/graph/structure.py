@@ -147,6 +147,14 @@ class Structure:
                 self.pin(each)
         return parts
 
+    def read_as_positions(self, tensor: str) -> Sequence[Dim]:
+        """The dimensions of a tensor (batch, channels, …), all behind the channels kept as they are: an
+        operator reads neighbours there, or all of them, and would see another picture."""
+        dims = self.dims[tensor]
+        for dim in dims[2:]:
+            self.pin(dim)
+        return dims
+
     def pin(self, dim: Iterable[Part]) -> None:
         """Forbid that a dimension is resized."""
         for part in dim:
@@ -196,6 +204,7 @@ class Structure:
     def channels(self, keep: Callable[[str], bool]) -> Channels:
         """Number the groups and quadratures, and give every dimension in terms of them."""
         leaves = [v for v in self._variables if v.parent is None and not v.factors]
+        _name_apart(variable for variable in leaves if not variable.pinned and variable.size != 1)
         for variable in leaves:
             variable.pinned |= variable.size == 1 or keep(variable.name)
         outer = []
@@ -235,3 +244,13 @@ class Structure:
         groups = [ChannelGroup(variable.name, variable.size, tuple(m)) for variable, m in zip(free, members)]
         alternatives = [ChannelGroup(variable.name, variable.size, ()) for variable in outer]
         return Channels(groups, list(zip(quadratures, groups_of_quadratures)), dims, alternatives)
+
+
+def _name_apart(variables: Iterable[Variable]) -> None:
+    """Number what has the name of another: patterns and messages speak of groups by their names."""
+    taken: set[str] = set()
+    for variable in variables:
+        stem, number = variable.name, 2
+        while variable.name in taken:
+            variable.name, number = f"{stem}.{number}", number + 1
+        taken.add(variable.name)

@@ -39,6 +39,7 @@ class Convolution(Operator):
 
     def axes(self, node: Node, structure: Structure) -> None:
         x, weight, bias = node.inputs
+        structure.read_as_positions(x)
         outputs, _, height, width = structure.graph.shape(weight)
         _, _, out_height, out_width = structure.graph.shape(node.output)
         if not node.depthwise:
@@ -130,6 +131,7 @@ class GroupedConv(Conv):
 
     def axes(self, node: Node, structure: Structure) -> None:
         x, weight, bias = node.inputs
+        structure.read_as_positions(x)
         count = node.attributes["groups"]
         outputs, _, height, width = structure.graph.shape(weight)
         _, _, out_height, out_width = structure.graph.shape(node.output)

@@ -111,7 +111,7 @@ class InstanceNormalization(Operator):
 
     def axes(self, node: Node, structure: Structure) -> None:
         x, scale, shift = node.inputs
-        dims = structure.dims[x]
+        dims = structure.read_as_positions(x)
         for name in (scale, shift):
             structure.set(name, [dims[1]])
         structure.set(node.output, dims)

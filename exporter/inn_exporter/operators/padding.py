@@ -36,6 +36,9 @@ class Pad(Operator):
 
     def axes(self, node: Node, structure: Structure) -> None:
         pads, dims = _pairs(node.attributes["pads"]), structure.dims[node.inputs[0]]
+        for axis, (dim, pair) in enumerate(zip(dims, pads)):
+            if any(pair) and (node.attributes["mode"] != "constant" or (len(dims) == 4 and axis > 1)):
+                structure.pin(dim)
         structure.set(node.output, [_around(dim, *pair) for dim, pair in zip(dims, pads)])
         moved = any(is_variable(dim) and any(pair) for dim, pair in zip(dims, pads))
         if not moved and not node.attributes["value"]:

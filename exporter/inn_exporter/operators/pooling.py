@@ -28,7 +28,7 @@ class Pool(Operator):
     primitive: str
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, _, _ = structure.dims[node.inputs[0]]
+        batch, channels, _, _ = structure.read_as_positions(node.inputs[0])
         _, _, height, width = structure.graph.shape(node.output)
         structure.set(node.output, [batch, channels, fixed(height), fixed(width)])
 
@@ -92,7 +92,7 @@ class GlobalAveragePool(Operator):
     is_global_mean = True
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, *_ = structure.dims[node.inputs[0]]
+        batch, channels, *_ = structure.read_as_positions(node.inputs[0])
         structure.set(node.output, [batch, channels, fixed(1), fixed(1)])
         structure.same_source(node.output, node.inputs[0])
 
@@ -124,7 +124,7 @@ class GlobalMaxPool(Operator):
     """Largest value over height and width, which stay as length 1."""
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, *_ = structure.dims[node.inputs[0]]
+        batch, channels, *_ = structure.read_as_positions(node.inputs[0])
         structure.set(node.output, [batch, channels, fixed(1), fixed(1)])
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:

@@ -35,7 +35,7 @@ class Resize(Operator):
     onnx_inputs = ("scales",)
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, _, _ = structure.dims[node.inputs[0]]
+        batch, channels, _, _ = structure.read_as_positions(node.inputs[0])
         height, width = structure.graph.shape(node.output)[2:]
         structure.set(node.output, [batch, channels, fixed(height), fixed(width)])
 
@@ -91,7 +91,7 @@ class DepthToSpace(_Shuffle):
     primitive = "DepthToSpace"
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, _, _ = structure.dims[node.inputs[0]]
+        batch, channels, _, _ = structure.read_as_positions(node.inputs[0])
         _, _, height, width = structure.graph.shape(node.output)
         square = node.attributes["blocksize"] ** 2
         blocks = {"outer": square} if node.attributes["mode"] == "DCR" else {"inner": square}
@@ -116,7 +116,7 @@ class SpaceToDepth(_Shuffle):
     primitive = "SpaceToDepth"
 
     def axes(self, node: Node, structure: Structure) -> None:
-        batch, channels, _, _ = structure.dims[node.inputs[0]]
+        batch, channels, _, _ = structure.read_as_positions(node.inputs[0])
         _, _, height, width = structure.graph.shape(node.output)
         repeated = structure.repeated(channels, node.attributes["blocksize"] ** 2)
         structure.set(node.output, [batch, repeated, fixed(height), fixed(width)])

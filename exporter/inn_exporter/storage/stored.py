@@ -11,6 +11,8 @@ from inn_runtime.format.stores import SCALE_SUFFIX
 
 from .gptq import Sensitivity, nonzero
 
+LOST_IN_FLOAT16 = 1e-3
+"""Of a channel's root mean square: what the rounding of normal float16 values loses is a third of it."""
 _CLIPS = np.geomspace(1.0, 0.1, 24, dtype=np.float32)
 """Where the range of packed integers may end, relative to a channel's largest value."""
 
@@ -59,16 +61,26 @@ def store(
 
     With a ``sensitivity``, integers make up for each other's rounding.
     Vectors are always float32: a bias is a few bytes, and δ is worth nothing once it is rounded. Values
-    too large for float16 stay float32, and too few to be packed are int8.
+    that float16 cannot hold stay float32 (`fits_float16`), and too few to be packed are int8.
     """
     if values.ndim < 2 or storage == "float32":
         return Stored(np.ascontiguousarray(values, np.float32))
     if storage == "float16":
-        fits = np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max
-        return Stored(_c_order(values.astype(np.float16 if fits else np.float32)))
+        return Stored(_c_order(values.astype(np.float16 if fits_float16(values, channel) else np.float32)))
     bits = 8 if values.size < LEAST else int(storage[len("int") :])
     integers, scale = _quantise(values, bits, channel, sensitivity)
     return Stored(integers, scale, None if bits == 8 else bits)
+
+
+def fits_float16(values: np.ndarray, channel: int = 0) -> bool:
+    """Whether float16 holds values, index by index of dimension ``channel``, to its own precision: none is
+    too large, and no channel is so small that it is rounded to few digits or to nought."""
+    if np.abs(values).max(initial=0.0) > np.finfo(np.float16).max:
+        return False
+    others = tuple(axis for axis in range(values.ndim) if axis != channel)
+    error = np.square(values.astype(np.float16).astype(np.float32) - values).sum(others, np.float64)
+    power = np.square(values, dtype=np.float64).sum(others)
+    return bool((error <= LOST_IN_FLOAT16**2 * power).all())
 
 
 def _quantise(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import EngineError, UsageError
 from ..files import write_atomically
-from ..format.manifest import Size
+from ..format.manifest import Manifest, Size
 from ..network import Bundle, open_bundle
 from ..noise import noise
 from . import bench, resample, strip
@@ -37,6 +37,12 @@ def register(subparsers: Any) -> None:
         subparsers, "verify", _verify, "check every tensor, and the engine's outputs at every size"
     )
     verify.add_argument("--json", action="store_true", help="print as JSON")
+    verify.add_argument(
+        "--source",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="compare the full size with the file that the bundle was made from, in ONNX Runtime",
+    )
     engine_options(verify)
 
     resample.register(subparsers)
@@ -91,6 +97,10 @@ def _verify(options: argparse.Namespace) -> None:
                 print(
                     f"size {size.size:g}: output {name!r} agrees to {difference:.1e} of its scale", flush=True
                 )
+    for name, difference in _source_check(bundle, options) if options.source else ():
+        checks.append({"size": 1.0, "output": name, "difference": difference, "source": str(options.source)})
+        if not options.json:
+            print(f"size 1: output {name!r} agrees with {options.source} to {difference:.1e} of its scale")
     if options.json:
         print(json.dumps({"tensors": tensors, "checks": checks}, indent=1))
     elif not checks:
@@ -116,10 +126,40 @@ def _self_check(bundle: Bundle, size: Size, options: argparse.Namespace) -> Iter
             raise EngineError(f"{where}: expected shape {expected.shape}, found {output.shape}")
         scale = max(float(np.abs(expected).max()), 1e-6)
         difference = float(np.abs(output - expected).max()) / scale
-        if not difference <= SELF_CHECK_TOLERANCE:
+        tolerance = _tolerance(manifest, size.size)
+        if not difference <= tolerance:
             raise EngineError(
                 f"{where} differs from the self-check by {difference:.1e} of its scale, "
-                f"expected at most {SELF_CHECK_TOLERANCE:g}"
+                f"expected at most {tolerance:g}"
+            )
+        yield name, difference
+
+
+def _tolerance(manifest: Manifest, size: float) -> float:
+    """At full size the source file's outputs are expected, from which storage takes its share."""
+    return SELF_CHECK_TOLERANCE + (manifest.source_difference if size == 1.0 else 0.0)
+
+
+def _source_check(bundle: Bundle, options: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """Every output at full size, and its largest difference from the source file's, over its scale."""
+    from ..source import SourceModel, relative_difference
+
+    manifest, source = bundle.manifest, SourceModel(options.source)
+    ports = enumerate(manifest.inputs)
+    inputs = {port.name: noise(manifest.check_seed + index, port.shape) for index, port in ports}
+    inputs = source.representable(inputs)
+    expected = source.run(inputs)
+    with bundle.resample(1.0).session(threads=options.threads, engine=options.engine) as session:
+        outputs = session.run(inputs)
+    found = outputs if isinstance(outputs, dict) else {manifest.outputs[0].name: outputs}
+    for name, output in found.items():
+        if name not in expected:
+            raise UsageError(f"{options.source}: expected an output {name!r}, found {', '.join(expected)}")
+        difference, tolerance = relative_difference(output, expected[name]), _tolerance(manifest, 1.0)
+        if not difference <= tolerance:
+            raise EngineError(
+                f"{options.bundle}: size 1: output {name!r} differs from {options.source} by "
+                f"{difference:.1e} of its scale, expected at most {tolerance:g}"
             )
         yield name, difference
 

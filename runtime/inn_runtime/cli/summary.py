@@ -53,6 +53,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "schedule": manifest.schedule,
         "n": manifest.curve.get("n"),
         "safe_from": manifest.curve.get("safe_from"),
+        "source_difference": manifest.source_difference,
         "sizes": sizes,
     }
 
@@ -89,6 +90,10 @@ def format_summary(summary: dict[str, Any]) -> str:
         )
     if summary["n"]:
         facts.append(("measured", f"on {summary['n']} images"))
+    if summary["source_difference"]:
+        facts.append(
+            ("source", f"full size agrees to {summary['source_difference']:.1e} of the outputs' scale")
+        )
     if summary["safe_from"]:
         facts.append(("safe", f"from size {summary['safe_from']:g} up"))
     lines = [f"{key:<10}{value}" for key, value in facts]

@@ -169,6 +169,8 @@ class Manifest:
     presets: dict[str, float]
     curve: dict[str, Any]
     check_seed: int
+    source_difference: float
+    """Of the full size from the source file, relative to the outputs' scale, as measured at export."""
     digests: dict[str, str]
 
     @property

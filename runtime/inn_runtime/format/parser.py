@@ -317,6 +317,7 @@ def parse(document: Any, source: str) -> Manifest:
         presets={k: f.number(1e-6, 1.0) for k, f in root["presets"].members()},
         curve=_curve(root["curve"]),
         check_seed=root["check_seed"].integer(0, (1 << 63) - 1),
+        source_difference=differs.number(0.0, 1.0) if (differs := root.get("source_difference")) else 0.0,
         digests={k: _digest(f) for k, f in root["digests"].members()},
     )
     if manifest.schedule != "uniform" and not manifest.is_calibrated:
