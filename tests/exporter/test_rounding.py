@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from inn_exporter.storage import gptq
-from inn_exporter.storage.bits import store_coarsely
+from inn_exporter.storage.bits import fewest_bits
 from inn_exporter.storage.gptq import ROUNDING_RIDGE, Sensitivity
 from inn_exporter.storage.stored import store
 
@@ -101,13 +101,13 @@ def test_calibration_data_have_as_few_bits_as_do() -> None:
     values, sensitivity = RANDOM.normal(size=(20, 90)).reshape(20, 10, 3, 3), Sensitivity(correlated(1, 90))
     bits, everything = [], sensitivity.error(values)
     for budget in (0.0, 0.02, 0.1, 0.5, 0.4 * everything):
-        stored = store_coarsely(values, "float16", sensitivity, budget)
+        stored = fewest_bits(values, "float16", sensitivity, budget)
         assert budget == 0.0 or sensitivity.error(stored.read() - values) <= budget
         bits.append(stored.bits)
     assert bits == sorted(bits, key=lambda b: -(b or 8))
     assert {1, 5, None} < set(bits)
-    assert store_coarsely(values, "float16", sensitivity, 0.99 * everything).read().any()
-    assert not store_coarsely(values, "float16", sensitivity, 1.01 * everything).read().any()
+    assert fewest_bits(values, "float16", sensitivity, 0.99 * everything).read().any()
+    assert not fewest_bits(values, "float16", sensitivity, 1.01 * everything).read().any()
     np.testing.assert_array_equal(
-        store_coarsely(values, "float32", sensitivity, 1e9).values, values.astype("f4")
+        fewest_bits(values, "float32", sensitivity, 1e9).values, values.astype("f4")
     )
