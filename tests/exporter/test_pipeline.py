@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import inn_exporter
 import inn_runtime as inn
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
-from inn_exporter.data.concerns import concerns
-from inn_exporter.data.samples import Samples
-from inn_exporter.importers import import_onnx
-from inn_exporter.passes.axis_analysis import analyse
-from inn_exporter.passes.folding import fold
 from inn_runtime.cli import main
 from inn_runtime.sampling.plan import round_width
 from networks import Network
 from networks import images as random_images
-from onnx import ModelProto, helper
+from onnx import ModelProto
+from places import RESNET20
 
 from benchmarks.networks import fashion_mnist
 
-ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "benchmarks" / "models" / "fashion-resnet20.onnx"
 SIZES = (0.3, 0.5, 0.7, 1.0)
 
 
@@ -41,7 +32,7 @@ def test_set() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module", params=["float16", "float32"])
 def bundle(request: pytest.FixtureRequest, train: np.ndarray, tmp_path_factory: Any) -> inn.Bundle:
     path = tmp_path_factory.mktemp("export") / f"{request.param}.inn"
-    return inn_exporter.export(MODEL, path, train, sizes=SIZES, storage=request.param, images=256)
+    return inn_exporter.export(RESNET20, path, train, sizes=SIZES, storage=request.param, images=256)
 
 
 def _scores(bundle: inn.Bundle, size: float, images: np.ndarray, threads: int = 1) -> np.ndarray:
@@ -57,7 +48,7 @@ def test_full_size_is_the_original_network(
     bundle: inn.Bundle, test_set: tuple[np.ndarray, np.ndarray]
 ) -> None:
     images, _ = test_set
-    session = onnxruntime.InferenceSession(str(MODEL))
+    session = onnxruntime.InferenceSession(str(RESNET20))
     expected = np.concatenate([session.run(None, {"x": image[None]})[0] for image in images[:200]])
     found = _scores(bundle, 1.0, images[:200])
     assert np.abs(found - expected).max() <= (1e-4 if _is_float32(bundle) else 3e-3) * np.abs(expected).max()
@@ -111,7 +102,7 @@ def test_the_bundle_carries_curve_and_self_check(
 
 def test_trapezoid_bundles_take_any_size(train: np.ndarray, tmp_path: Path) -> None:
     bundle = inn_exporter.export(
-        MODEL, tmp_path / "a.inn", train[:32], sizes=(0.5, 1.0), quadrature="trapezoid", images=16
+        RESNET20, tmp_path / "a.inn", train[:32], sizes=(0.5, 1.0), quadrature="trapezoid", images=16
     )
     assert {g.axis.kernel for g in bundle.manifest.groups} == {"cubic"}
     model = bundle.resample(0.437)
@@ -120,96 +111,6 @@ def test_trapezoid_bundles_take_any_size(train: np.ndarray, tmp_path: Path) -> N
     session = onnxruntime.InferenceSession(inn_exporter.export_onnx(bundle, 0.437))
     expected = session.run(None, {"x": images})[0]
     assert np.abs(_scores(bundle, 0.437, images) - expected).max() <= 1e-4 * np.abs(expected).max()
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (np.zeros((20, 3, 28, 28), np.float32), r"expected shape \(n, 1, 28, 28\), found \(20, 3, 28, 28\)"),
-        (np.zeros((20, 28, 28), np.float32), "expected shape"),
-        (
-            np.zeros((20, 1, 28, 28), np.uint8),
-            "expected float32 values as the network takes them, found uint8",
-        ),
-        (np.zeros((20, 1, 28, 28), np.float32), "all 20 images are the same"),
-        (np.full((20, 1, 28, 28), np.nan, np.float32), "not finite"),
-        (np.random.default_rng(0).random((20, 1, 28, 28)) * 1e7, "normalised image"),
-        (np.random.default_rng(0).random((5, 1, 28, 28)), "at least 16 images, found 5"),
-        ({"y": np.zeros((20, 1, 28, 28)), "z": np.zeros(3)}, "expected an array 'x', found y, z"),
-        (
-            {"x": np.random.default_rng(0).random((20, 1, 28, 28)), "labels": np.zeros(3, int)},
-            "'labels': expected 20 integers",
-        ),
-    ],
-)
-def test_unusable_calibration_data_is_refused(data: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(inn_exporter.CalibrationDataError, match=message):
-        inn_exporter.export(MODEL, tmp_path / "a.inn", data)
-    assert not list(tmp_path.iterdir())
-
-
-def _warnings(images: np.ndarray) -> list[str]:
-    graph = fold(import_onnx(MODEL))
-    return concerns(Samples({"x": images}), *analyse(graph))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda x: x, None),
-        (
-            lambda x: np.where(np.arange(len(x))[:, None, None, None] < 3, 0.5, x),
-            "3 of 64 images are of one colour",
-        ),
-        (lambda x: np.concatenate([x[:40], x[:24]]), "24 of 64 images occur more than once"),
-        (lambda x: 255 * x, "values reach .*; if these are pixels"),
-        (lambda x: x[:8], r"8 images are few for .* of 12 channel groups .* give 1\d or more"),
-    ],
-)
-def test_poor_calibration_images_are_warned_of(
-    spoil: Callable[[np.ndarray], np.ndarray], message: str | None, train: np.ndarray
-) -> None:
-    found = _warnings(spoil(train[:64]).astype(np.float32))
-    if message is None:
-        assert not found
-    else:
-        assert any(re.search(message, text) for text in found), found
-
-
-def test_warnings_are_one_line_each(
-    train: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    np.savez(tmp_path / "x.npz", x=np.concatenate([train[:16], train[:8]]))
-    command = ["export", str(MODEL), "--calibrate", str(tmp_path / "x.npz"), "-o", str(tmp_path / "a.inn")]
-    assert main([*command, "--sizes", "0.5", "--effort", "fast"]) == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: 'x': ")]
-    assert len(lines) == 1
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sizes": (0.5, 1.5)}, r"sizes: expected numbers in \(0, 1\], found 1.5"),
-        ({"storage": "int3"}, "storage: expected one of float32, float16, int8"),
-        ({"quadrature": "magic"}, "quadrature: expected one of"),
-        ({"quadrature": "trapezoid", "order": "nested"}, "order: expected smooth or given for trapezoid"),
-        ({"quadrature": "none", "order": "smooth"}, "order: expected l1 or nested for none"),
-        ({"effort": "none"}, "effort: expected one of"),
-        ({"align": 0}, "align: expected at least 1, found 0"),
-        ({"optimise": "speed"}, "optimise: expected one of uniform, flops, params, latency, found 'speed'"),
-        ({"optimise": "params", "quadrature": "trapezoid"}, "optimise: params needs calibrated quadrature"),
-        ({"optimise": "flops", "quadrature": "none"}, "found none"),
-        ({"limit": 3.0}, "limit: only distill can be cut short, found effort 'refit'"),
-        ({"limit": 0.0, "effort": "distill"}, "limit: expected minutes above 0, found 0.0"),
-        ({"limit": float("nan"), "effort": "distill"}, "limit: expected minutes above 0, found nan"),
-        ({"images": 3}, "images: expected at least 16"),
-        ({"keep": ["*"]}, "no channel group can be resized"),
-    ],
-)
-def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    data = np.random.default_rng(0).random((20, 1, 28, 28))
-    with pytest.raises(inn.UsageError, match=message):
-        inn_exporter.export(MODEL, tmp_path / "a.inn", data, **changes)
 
 
 @pytest.fixture
@@ -272,51 +173,6 @@ def test_a_limit_shortens_distillation(
     if seen is None:
         with pytest.warns(UserWarning, match="a limit of 0.4 min"):
             inn_exporter.export(small_network, tmp_path / "a.inn", data, images=32, **arguments)
-
-
-def test_the_command_writes_a_bundle_or_says_why_not(
-    tmp_path: Path, train: np.ndarray, capsys: pytest.CaptureFixture[str]
-) -> None:
-    np.savez(tmp_path / "images.npz", images=train[:40])
-    output = tmp_path / "a.inn"
-    arguments = [
-        "--calibrate",
-        str(tmp_path / "images.npz"),
-        "-o",
-        str(output),
-        "--sizes",
-        "0.5",
-        "--images",
-        "32",
-    ]
-    assert main(["export", str(MODEL), *arguments, "--quadrature", "none"]) == 0
-    printed = capsys.readouterr()
-    assert "parameters" in printed.out
-    assert printed.err.startswith("none: 1 size, 32 images; less than a minute")
-    assert main(["export-onnx", str(output), "--size", "small", "-o", str(tmp_path / "a.onnx")]) == 0
-    assert onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).get_inputs()[0].shape[1:] == [1, 28, 28]
-    capsys.readouterr()
-    for wrong in (["--optimise", "flops", "--quadrature", "none"], ["--limit", "5"], ["--align", "0"]):
-        assert main(["export", str(MODEL), *arguments, *wrong]) == 2
-        assert f"{wrong[0][2:]}: " in capsys.readouterr().err
-    assert main(["export", str(tmp_path / "no.onnx"), *arguments]) == 2
-    assert "no.onnx: no such file" in capsys.readouterr().err
-    (tmp_path / "images.npz").write_bytes(b"PK nonsense")
-    assert main(["export", str(MODEL), *arguments]) == 2
-    assert "not an .npz file" in capsys.readouterr().err
-
-
-def test_unsupported_nodes_are_listed_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    nodes = [helper.make_node(op, ["x"], [op], name=f"my {op}") for op in ("Sin", "Cos")]
-    outputs = [helper.make_tensor_value_info(op, 1, [1, 3]) for op in ("Sin", "Cos")]
-    inputs = [helper.make_tensor_value_info("x", 1, [1, 3])]
-    graph = helper.make_graph(nodes, "g", inputs, outputs)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "a.onnx")
-    arguments = ["--calibrate", "none.npz", "-o", str(tmp_path / "a.inn")]
-    assert main(["export", str(tmp_path / "a.onnx"), *arguments]) == 2
-    first, *others = capsys.readouterr().err.splitlines()
-    assert "2 nodes cannot be imported" in first
-    assert [line.split(":")[0].strip() for line in others] == ["my Sin", "my Cos"]
 
 
 def test_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from inn_exporter.calibration.calibrated_size import CalibratedSize
@@ -17,8 +15,7 @@ from inn_exporter.ordering.continuous import laid_out
 from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
 from networks import Network, images
-
-MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
+from places import RESNET20
 
 
 def linear_layers(graph: Graph) -> int:
@@ -26,7 +23,7 @@ def linear_layers(graph: Graph) -> int:
 
 
 def test_spans_follow_each_other_and_hold_whole_blocks() -> None:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     found = spans(graph)
     assert [linear_layers(span) for span in found.values()] == [7, 7, 7]
     nodes = [node for span in found.values() for node in span.nodes]
@@ -69,7 +66,7 @@ def test_of_large_images_fewer_are_looked_at() -> None:
 @pytest.mark.parametrize("storage", ["float16", "float32"])
 def test_unseen_images_come_nearer_to_the_original(storage: str, train: np.ndarray) -> None:
     seen, other = {"x": train[:96]}, {"x": train[96:]}
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     network = laid_out(*analyse(graph), seen, storage=storage)
     graph = network.graph
     before = {name: values.copy() for name, values in graph.constants.items()}

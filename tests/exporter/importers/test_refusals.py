@@ -14,8 +14,7 @@ from inn_exporter.importers import import_onnx
 from inn_runtime import UsageError
 from networks import Network
 from onnx import TensorProto, helper
-
-DATA = Path(__file__).parents[1] / "data"
+from places import DATA
 
 
 def refused(source: Any, *expected: str, **arguments: Any) -> str:

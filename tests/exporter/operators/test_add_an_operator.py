@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from inn_exporter.errors import UnsupportedGraphError
@@ -13,9 +12,12 @@ from inn_exporter.importers import import_onnx
 from inn_exporter.operators import IMPORTERS, OPERATORS
 from inn_runtime import Bundle
 from networks import Network
-from test_operators import CHANNELS, assert_lite_parity, on_map
+from operator_networks import CHANNELS, on_map
+from parity import assert_lite_parity
+from places import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "guide" / "add-an-operator.md"
+PAGE = ROOT / "docs" / "guide" / "add-an-operator.md"
+
 IMPORTS = """
 from __future__ import annotations
 from inn_exporter.backend import ops

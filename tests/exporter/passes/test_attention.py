@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 import pytest
-from inn_exporter import export
 from inn_exporter.execution.forward import run
 from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
@@ -16,11 +14,10 @@ from inn_exporter.passes.attention import balanced_bases, contractions, rotatabl
 from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
 from inn_exporter.passes.groups import pinned_by
-from inn_runtime import Bundle, UsageError
-from inn_runtime.cli import main
+from inn_runtime import Bundle
 from inn_runtime.format.manifest import Segment
-from networks import Network, images, relative_error
-from test_operators import CASES, on_tokens
+from networks import images, relative_error
+from operator_cases import CASES
 
 FORMS = ["attention", "attention of one layer", "attention with the batch second"]
 
@@ -88,36 +85,3 @@ def test_calibrated_attention_runs_at_every_size(export_network: Callable[..., B
         for size, least in ((0.75, 0.5), (0.5, 0.9)):
             session.resize(size)
             assert relative_error(session.run(x), full) < least
-
-
-def test_trapezoid_does_not_integrate_products(tmp_path: Path) -> None:
-    model, data = CASES["MatMul"]["attention"]().model(), images(20, 7, 5)
-    with pytest.raises(UsageError, match=r"trapezoid does not integrate products of activations \(matmul_"):
-        export(model, tmp_path / "x.inn", data, quadrature="trapezoid")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("option", ["keep", "only"])
-def test_pattern_that_matches_nothing(option: str, tmp_path: Path) -> None:
-    arguments: dict[str, Any] = {option: ["conv*"]}
-    model = on_tokens(lambda n, x: n.token_dense(x, 6, 6)).model()
-    with pytest.raises(UsageError, match=rf"{option}: no channel group matches 'conv\*'; inn groups lists"):
-        export(model, tmp_path / "x.inn", images(20, 7, 5), **arguments)
-
-
-def test_groups_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import json
-
-    n = Network()
-    x = n.relu(n.conv(n.input(3, 6, 6), 3, 6))
-    n.output(n.conv(n.relu(n.conv(x, 6, 4)), 4, 2), 4)
-    path = tmp_path / "net.onnx"
-    path.write_bytes(n.model().SerializeToString())
-    assert main(["groups", str(path), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [(group["name"], group["width"]) for group in found["groups"]] == [("conv_0", 6), ("conv_2", 4)]
-    assert sorted(found["groups"][0]["members"]) == ["constant_0:0", "constant_1:0", "constant_2:1"]
-    assert main(["groups", str(path), "--only", "conv_2"]) == 0
-    assert "net: 1 channel groups, " in capsys.readouterr().out
-    assert main(["groups", str(path), "--keep", "dense*"]) == 2
-    assert "keep: no channel group matches 'dense*'" in capsys.readouterr().err

@@ -17,9 +17,11 @@ from inn_exporter.passes.folding import fold
 from inn_exporter.passes.layer_norms import with_free_streams
 from inn_runtime import Bundle
 from networks import Network, images, relative_error
-from test_operators import assert_lite_parity, attention_before_norm, on_tokens
+from operator_networks import attention_before_norm, on_tokens
+from parity import assert_lite_parity
 
 TOKENS, WIDTH = 7, 6
+
 Block = Callable[[Network, str], str]
 
 
@@ -56,6 +58,7 @@ REDUCED: dict[str, Block] = {
         "Transpose", n.node("Transpose", norm(n, x), perm=[0, 2, 1]), perm=[0, 2, 1]
     ),
 }
+
 LEFT: dict[str, Block] = {
     "norm after the sum": lambda n, x: n.node("Add", norm(n, x), layer(n, norm(n, x))),
     "stream read by a layer": lambda n, x: norm(n, n.node("Add", x, n.token_dense(x, WIDTH, WIDTH))),

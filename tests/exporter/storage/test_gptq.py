@@ -5,17 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from inn_exporter.storage import gptq
-from inn_exporter.storage.bits import fewest_bits
 from inn_exporter.storage.gptq import ROUNDING_RIDGE, Sensitivity
 from inn_exporter.storage.stored import store
+from moments import correlated
 
 RANDOM = np.random.default_rng(0)
-
-
-def correlated(blocks: int, features: int) -> np.ndarray:
-    """Second moments of a few factors and a little noise."""
-    factors = RANDOM.normal(size=(blocks, features, 3))
-    return np.asarray(factors @ factors.transpose(0, 2, 1) + 0.05 * np.eye(features))
 
 
 def one_after_the_other(row: np.ndarray, gram: np.ndarray, step: float) -> np.ndarray:
@@ -36,7 +30,7 @@ def one_after_the_other(row: np.ndarray, gram: np.ndarray, step: float) -> np.nd
 @pytest.mark.parametrize("block", [64, 3])
 def test_it_follows_its_definition(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gptq, "FEATURES_AT_ONCE", block)
-    gram, values = correlated(2, 10), RANDOM.normal(size=(2 * 4, 5, 2)).astype(np.float32)
+    gram, values = correlated(RANDOM, 2, 10), RANDOM.normal(size=(2 * 4, 5, 2)).astype(np.float32)
     step = np.linspace(0.2, 0.4, 8, dtype=np.float32).reshape(8, 1, 1)
     found = Sensitivity(gram).rounded(values, step, np.rint)
     expected = [one_after_the_other(values[i].ravel(), gram[i // 4], step.ravel()[i]) for i in range(8)]
@@ -53,7 +47,7 @@ def test_the_error_is_that_of_the_outputs() -> None:
 @pytest.mark.parametrize("storage", ["int8", "int4"])
 @pytest.mark.parametrize("channel", [0, 1])
 def test_errors_are_a_fraction_of_the_nearest_values(storage: str, channel: int) -> None:
-    values, sensitivity = RANDOM.normal(size=(20, 40)), Sensitivity(correlated(1, 40))
+    values, sensitivity = RANDOM.normal(size=(20, 40)), Sensitivity(correlated(RANDOM, 1, 40))
     nearest = sensitivity.error(store(values, storage, channel).read() - values)
     found = store(values, storage, channel, sensitivity)
     assert sensitivity.error(found.read() - values) < 0.3 * nearest
@@ -92,22 +86,6 @@ def test_what_is_all_zeros_stays_so() -> None:
     for channel, zeros in ((0, np.s_[2]), (1, np.s_[:, 5])):
         values = RANDOM.normal(size=(20, 40))
         values[zeros] = 0
-        found = store(values, "int2", channel, Sensitivity(correlated(1, 40))).read()
+        found = store(values, "int2", channel, Sensitivity(correlated(RANDOM, 1, 40))).read()
         assert not found[zeros].any()
         assert np.isfinite(found).all()
-
-
-def test_calibration_data_have_as_few_bits_as_do() -> None:
-    values, sensitivity = RANDOM.normal(size=(20, 90)).reshape(20, 10, 3, 3), Sensitivity(correlated(1, 90))
-    bits, everything = [], sensitivity.error(values)
-    for budget in (0.0, 0.02, 0.1, 0.5, 0.4 * everything):
-        stored = fewest_bits(values, "float16", sensitivity, budget)
-        assert budget == 0.0 or sensitivity.error(stored.read() - values) <= budget
-        bits.append(stored.bits)
-    assert bits == sorted(bits, key=lambda b: -(b or 8))
-    assert {1, 5, None} < set(bits)
-    assert fewest_bits(values, "float16", sensitivity, 0.99 * everything).read().any()
-    assert not fewest_bits(values, "float16", sensitivity, 1.01 * everything).read().any()
-    np.testing.assert_array_equal(
-        fewest_bits(values, "float32", sensitivity, 1e9).values, values.astype("f4")
-    )

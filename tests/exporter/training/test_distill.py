@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from inn_exporter.calibration.calibrated_size import CalibratedSize
@@ -17,14 +15,13 @@ from inn_exporter.passes.folding import fold
 from inn_exporter.training.distill import distill
 from inn_runtime import UsageError
 from networks import Network, images
+from places import RESNET20
 from scipy.special import log_softmax, softmax
-
-MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
 
 
 @pytest.mark.parametrize("refit", [False, True])
 def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, train: np.ndarray) -> None:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     graph, channels = analyse(graph)
     inputs = {"x": train}
     network = laid_out(graph, channels, inputs)
@@ -52,7 +49,7 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
 
 
 def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     graph, channels = analyse(graph)
     network = laid_out(graph, channels, {"x": train})
     graph = network.graph
@@ -71,7 +68,7 @@ def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
 
 
 def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     network = laid_out(*analyse(graph), {"x": train}, "given")
 
     def distilled(*rates: float) -> dict[str, np.ndarray]:
@@ -86,7 +83,7 @@ def test_a_rate_that_does_harm_is_lowered(train: np.ndarray, monkeypatch: pytest
 
 
 def test_what_helps_on_its_own_images_alone_is_not_kept(train: np.ndarray) -> None:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     network = laid_out(*analyse(graph), {"x": train})
     noise = Samples({"x": np.random.default_rng(0).random((32, 1, 28, 28), dtype=np.float32)})
 
@@ -124,15 +121,7 @@ def test_class_scores_are_learned_where_the_network_ends_in_their_softmax() -> N
 
 
 def test_labels_must_fit_the_network(train: np.ndarray) -> None:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     samples = Samples({"x": train}, np.full(len(train), 10))
     with pytest.raises(UsageError, match="labels: expected 0 to 9, found 10 to 10"):
         distill(ContinuousNetwork(*analyse(graph), []), {}, samples, seen=32, seed=0)
-
-
-def test_mirror_images_follow_the_images() -> None:
-    images = np.arange(12, dtype=np.float32).reshape(2, 1, 2, 3)
-    found = Samples({"x": images}, np.array([7, 8])).with_mirror_images()
-    assert found.inputs["x"][2:].tolist() == images[..., ::-1].tolist()
-    assert found.labels is not None
-    assert found.labels.tolist() == [7, 8, 7, 8]

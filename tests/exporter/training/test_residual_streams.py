@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +16,11 @@ from inn_exporter.passes.axis_analysis import analyse
 from inn_exporter.passes.folding import fold
 from inn_exporter.training.residual_streams import FEW, FIRST, learn_streams, residual_sums, streams_share
 from networks import Network, images
-
-MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "fashion-resnet20.onnx"
+from places import RESNET20
 
 
 def network_on(images: np.ndarray) -> ContinuousNetwork:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
     return laid_out(*analyse(graph), {"x": images})
 
 
@@ -122,7 +120,7 @@ def test_residual_sums_are_sums_of_two_activations_with_positions() -> None:
 
 
 def test_streams_come_first_and_alone_where_images_are_few() -> None:
-    graph = fold(import_onnx(MODEL))
+    graph = fold(import_onnx(RESNET20))
 
     def samples(count: int, labels: np.ndarray | None = None) -> Samples:
         return Samples({"x": np.zeros((count, 1, 1, 1), np.float32)}, labels)
