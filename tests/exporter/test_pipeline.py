@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +158,11 @@ def test_a_limit_shortens_distillation(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    module = importlib.import_module("inn_exporter.pipeline")
     calls: list[int] = []
-    monkeypatch.setattr(module, "distill", lambda *arguments: (calls.append(arguments[3]), arguments[1])[1])
-    monkeypatch.setattr(module, "estimate", lambda *arguments: (30.0, 0.1))
+    monkeypatch.setattr(
+        "inn_exporter.pipeline.distill", lambda *arguments: (calls.append(arguments[3]), arguments[1])[1]
+    )
+    monkeypatch.setattr("inn_exporter.pipeline.estimate", lambda *arguments: (30.0, 0.1))
     data = random_images(40, 1, 8, 8)
     arguments = {"sizes": (0.5,), "effort": "distill", "distill_images": 5000, "limit": limit}
     inn_exporter.export(small_network, tmp_path / "a.inn", data, images=32, progress=True, **arguments)

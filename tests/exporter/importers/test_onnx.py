@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
 from inn_exporter.passes.folding import fold
 from networks import Network
@@ -19,10 +18,6 @@ from places import DATA
 TORCH = sorted(DATA.glob("torch_*.onnx"))
 
 OPSETS = range(11, 22)
-
-
-def folded(network: Network) -> Graph:
-    return fold(import_onnx(network.model()))
 
 
 # ---------------------------------------------------------------------- files from PyTorch and MindSpore

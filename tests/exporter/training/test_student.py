@@ -46,13 +46,12 @@ def test_biases_make_up_for_the_rounding_of_kernels_and_tables(refit: bool) -> N
     np.testing.assert_allclose(output.mean(0), exact.mean(0), atol=1e-4)
 
 
-def test_bits_are_as_few_as_keep_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bits_are_as_few_as_keep_the_loss() -> None:
     _, inputs, student, exact = taught(refit=True)
     judged = [inputs["x"], exact + 0.3 * exact.std(0) * images(*exact.shape)]  # so that there is a loss
     sizes, loss = [], student.error(judged)
     for allowed in (1e-6, 0.001, 0.05, 100.0):
-        monkeypatch.setattr("inn_exporter.training.student.DISTILLED_ROUNDING", allowed)
-        found, error = student.rounded(judged)
+        found, error = student.rounded(judged, allowed)
         assert error <= (1 + allowed) * loss
         sizes.append(sum(c.nbytes for c in found.corrections.values() if c.read().any()))
     assert sizes[0] > sizes[2] > sizes[3]
