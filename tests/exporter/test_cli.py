@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import inn_runtime as inn
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from inn_exporter.cli import export_command
+from inn_exporter.options import Options
 from inn_runtime.cli import main
-from networks import Network
+from networks import Network, images
 from onnx import helper
 from places import RESNET20
+from safetensors.numpy import load_file
 
 
 def test_warnings_are_one_line_each(
@@ -95,3 +99,57 @@ def test_groups_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "net: 1 channel groups, " in capsys.readouterr().out
     assert main(["groups", str(path), "--keep", "dense*"]) == 2
     assert "keep: no channel group matches 'dense*'" in capsys.readouterr().err
+
+
+def _tensors(path: Path) -> dict[str, bytes]:
+    return {name: values.tobytes() for name, values in load_file(path).items()}
+
+
+@pytest.fixture(params=["calibrated", "tuned"])
+def exported(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list[str], list[str]]:
+    """A bundle made with other options than the usual; the command's files, and those it is tuned by."""
+    n = Network()
+    x = n.relu(n.conv(n.relu(n.conv(n.input(3, 6, "width"), 3, 8)), 8, 9))
+    n.nodes[2].name = "second layer"
+    n.output(n.dense(n.node("Flatten", n.node("GlobalAveragePool", x)), 9, 4))
+    (tmp_path / "net.onnx").write_bytes(n.model().SerializeToString())
+    np.savez(tmp_path / "x.npz", x=images(40, 3, 6, 5))
+    files = [str(tmp_path / "net.onnx"), "--calibrate", str(tmp_path / "x.npz")]
+    options = ["--sizes", "0.4,0.7", "--effort", "fast", "--images", "20", "--seed", "3", "--storage", "int8"]
+    options += ["--keep", "second *", "--input-shape", "x=1,3,6,5"]
+    tune = ["--tune", str(tmp_path / "x.npz")] if request.param == "tuned" else []
+    options += ["--seen", "32", "--batch", "16", "--mirror"] if tune else []
+    assert main(["export", *files, *options, *tune, "-o", str(tmp_path / "old.inn")]) == 0
+    return tmp_path / "old.inn", files, tune
+
+
+def test_like_another_bundle_is_the_same_again(exported: tuple[Path, list[str], list[str]]) -> None:
+    old, files, tune = exported
+    again = old.with_name("new.inn")
+    assert main(["export", *files, *tune, "--like", str(old), "-o", str(again)]) == 0
+    assert _tensors(again) == _tensors(old)
+    producers = [inn.open(path).manifest.producer for path in (old, again)]
+    assert producers[0]["options"] == producers[1]["options"]
+    assert "--keep 'second *'" in producers[0]["options"]
+    assert [group.name for group in inn.open(again).manifest.groups] == ["conv_0"]
+
+
+def test_like_another_bundle_but_for_what_is_said(exported: tuple[Path, list[str], list[str]]) -> None:
+    old, files, tune = exported
+    other = ["--sizes", "0.5", *(["--seen", "16"] if tune else [])]
+    again = old.with_name("new.inn")
+    assert main(["export", *files, *tune, "--like", str(old), *other, "-o", str(again)]) == 0
+    before, after = (Options.of(inn.open(path)) for path in (old, again))
+    tuning = before.tuning and replace(before.tuning, seen=16)
+    assert after == replace(before, sizes=(0.5,), tuning=tuning)
+
+
+@pytest.mark.parametrize("exported", ["tuned"], indirect=True)
+def test_like_a_tuned_bundle_needs_images_to_tune_by(
+    exported: tuple[Path, list[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, files, _ = exported
+    again = old.with_name("new.inn")
+    assert main(["export", *files, "--like", str(old), "-o", str(again)]) == 2
+    assert "tune: these options are of a bundle that was tuned: give the images" in capsys.readouterr().err
+    assert not again.exists()

@@ -28,7 +28,10 @@ def test_set() -> tuple[np.ndarray, np.ndarray]:
     return images[:2000], labels[:2000]
 
 
-@pytest.fixture(scope="module", params=["float16", "float32"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(storage, marks=pytest.mark.slow) for storage in ("float16", "float32")],
+)
 def bundle(request: pytest.FixtureRequest, train: np.ndarray, tmp_path_factory: Any) -> inn.Bundle:
     path = tmp_path_factory.mktemp("export") / f"{request.param}.inn"
     return inn_exporter.export(RESNET20, path, train, sizes=SIZES, storage=request.param, images=256)
