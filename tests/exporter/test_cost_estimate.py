@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from inn_exporter.cost_estimate import forecast
 
@@ -30,5 +32,5 @@ from inn_exporter.cost_estimate import forecast
         ),
     ],
 )
-def test_what_will_be_done_and_how_long_that_takes(arguments: tuple, line: str, seen: int) -> None:
+def test_what_will_be_done_and_how_long_that_takes(arguments: tuple[Any, ...], line: str, seen: int) -> None:
     assert forecast(*arguments) == (line, seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -25,7 +26,7 @@ class Cooking:
 
 
 @pytest.mark.parametrize("command", [export_command, tune_command])
-def test_every_option_is_on_the_command_line_once(command) -> None:
+def test_every_option_is_on_the_command_line_once(command: Callable[..., None]) -> None:
     subparsers = argparse.ArgumentParser().add_subparsers()
     command(subparsers)
     (parser,) = subparsers.choices.values()

@@ -21,6 +21,7 @@ from places import RESNET20
 from scipy.special import log_softmax, softmax
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refit", [False, True])
 def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, train: np.ndarray) -> None:
     graph = fold(import_onnx(RESNET20))
@@ -50,6 +51,7 @@ def test_distillation_lowers_the_error_and_keeps_the_control_grids(refit: bool, 
         assert np.array_equal(size.constants[name], values), name
 
 
+@pytest.mark.slow
 def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
     graph = fold(import_onnx(RESNET20))
     graph, channels = analyse(graph)
@@ -91,6 +93,7 @@ def test_a_rate_that_does_harm_is_lowered(train: np.ndarray) -> None:
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_helps_on_its_own_images_alone_is_not_kept(train: np.ndarray) -> None:
     graph = fold(import_onnx(RESNET20))
     network = laid_out(*analyse(graph), {"x": train})

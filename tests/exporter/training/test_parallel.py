@@ -26,6 +26,7 @@ export(sys.argv[2], sys.argv[3], data, evaluate=data, tune=data, sizes=(0.5,), s
 """
 
 
+@pytest.mark.slow
 def test_two_processes_tune_as_one_does(labelled: Samples, tmp_path: Path) -> None:
     launcher = shutil.which("msrun") or shutil.which("msrun", path=str(Path(sys.executable).parent))
     if launcher is None:

@@ -21,6 +21,7 @@ from networks import Network
 from tunable import SIZES, model, prepare, right
 
 
+@pytest.mark.slow
 def test_all_sizes_learn_labels_together(labelled: Samples) -> None:
     network, sizes = prepare(labelled)
     tables = {s: {q: t.read() for q, t in found.tables.items()} for s, found in sizes.items()}
