@@ -8,5 +8,5 @@ ruff check .
 ruff format --check .
 mypy
 # MindSpore, which the exporter's tests load, cannot share a process with MindSpore Lite.
-python -m pytest tests/runtime tests/device tests/android "$@"
-exec python -m pytest tests/exporter tests/golden "$@"
+python -m pytest --durations=20 tests/test_*.py tests/runtime tests/device tests/android "$@"
+exec python -m pytest --durations=20 tests/exporter tests/golden tests/benchmarks "$@"

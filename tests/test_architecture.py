@@ -112,6 +112,21 @@ def test_no_file_is_imported_by_what_it_imports() -> None:
         visit(module, ())
 
 
+def test_the_exporters_tests_are_where_their_modules_are() -> None:
+    tests, others = ROOT / "tests" / "exporter", {"operators/operators.py", "operators/add_an_operator.py"}
+    tested = {path.with_name(path.name[len("test_") :]) for path in tests.rglob("test_*.py")}
+    names = {path.relative_to(tests).as_posix() for path in tested} - others
+    assert not {name for name in names if not (ROOTS["inn_exporter"] / "inn_exporter" / name).is_file()}
+
+
+def test_no_test_imports_another() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not [name for name in named if name.split(".")[-1].startswith("test_")], path
+
+
 def test_files_and_functions_stay_short() -> None:
     """About 350 lines, and a function fits a screen or says why it does not."""
     long = []

@@ -14,14 +14,16 @@ from benchmarks.networks import fashion_mnist
 pytest.importorskip("mindspore")
 
 from inn_exporter import export
+from inn_exporter.data.samples import Samples
 from inn_exporter.execution.forward import run
 from inn_exporter.graph.graph import Graph
 from inn_exporter.importers import import_onnx
+from inn_exporter.ordering.continuous import ContinuousNetwork
 from inn_exporter.passes.folding import fold
 from inn_runtime import Bundle
 from networks import images, relative_error, run_onnx
-
-TOLERANCE = 1e-4
+from parity import TOLERANCE
+from resizable import resizable
 
 
 @pytest.fixture
@@ -77,3 +79,16 @@ def train(fashion: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """320 images of Fashion-MNIST's training set, (320, 1, 28, 28)."""
     found, _ = fashion
     return found[np.sort(np.random.default_rng(0).permutation(len(found))[:320])]
+
+
+@pytest.fixture(scope="session")
+def labelled(fashion: tuple[np.ndarray, np.ndarray]) -> Samples:
+    """1,000 labelled images of Fashion-MNIST, at half resolution."""
+    images, labels = fashion
+    return Samples({"x": np.ascontiguousarray(images[:1000, :, ::2, ::2])}, labels[:1000])
+
+
+@pytest.fixture
+def small() -> ContinuousNetwork:
+    """Two convolutions and a dense layer that can be resized."""
+    return resizable(pooled=True)

@@ -11,16 +11,16 @@ LARGEST_WHITENED = 2048
 """Features up to which a layer's inputs are decorrelated; beyond, that costs more than it saves."""
 
 
-def roots(gram: np.ndarray, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+def roots(gram: np.ndarray, ridge: float, largest: int = LARGEST_WHITENED) -> tuple[np.ndarray, np.ndarray]:
     """G^½ and G^(-½) of second moments, (blocks, features, features).
 
-    ``ridge``, relative to their mean diagonal, is added. Of more than `LARGEST_WHITENED` features only
-    their mean power is looked at.
+    ``ridge``, relative to their mean diagonal, is added. Of more than ``largest`` features only their mean
+    power is looked at.
     """
     features = gram.shape[1]
     powers = np.einsum("bff->b", gram)[:, None, None] / features
     level = max(ridge * float(powers.mean()), 1e-12)
-    if features > LARGEST_WHITENED:
+    if features > largest:
         lengths = np.sqrt(powers + level)
         return lengths * np.eye(features), np.eye(features) / lengths
     squares, vectors = np.linalg.eigh(gram + level * np.eye(features))

@@ -25,14 +25,14 @@ def chosen_positions(random: np.random.Generator, shape: Sequence[int], most: in
 
 
 def sampled_patches(
-    graph: Graph, node: Node, x: np.ndarray, seed: int
+    graph: Graph, node: Node, x: np.ndarray, seed: int, values: int = PATCH_VALUES
 ) -> Iterator[tuple[slice, np.ndarray | None, np.ndarray]]:
     """What a linear layer's kernel multiplies, at some positions: the images, the positions (None: all)
-    and the patches (blocks, features, samples), a chunk of images at a time."""
+    and the patches (blocks, features, samples), a chunk of images at a time, of about ``values`` in all."""
     random = np.random.default_rng(seed)
     extent = _positions(graph, node, x)
     one = operator(node).unfold(node, x[:1], chosen_positions(np.random.default_rng(seed), extent, 1))
-    most = max(1, min(PATCHES, PATCH_VALUES // (one.size * len(x))))
+    most = max(1, min(PATCHES, values // (one.size * len(x))))
     for first in range(0, len(x), CHUNK):
         part = slice(first, first + CHUNK)
         at = chosen_positions(random, extent, most)

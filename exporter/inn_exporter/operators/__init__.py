@@ -3,7 +3,7 @@
 To add an operator, write a subclass of `Operator` with its axis rule, its forward pass in MindSpore
 and its lowering, decorate it with `@register`, and give it one or more `@imports` functions that turn
 ONNX nodes into it. Nothing else, in the exporter or in the runtime, knows operators. The tests ask for a
-case in `tests/exporter/test_operators.py`.
+case in `tests/exporter/support/operator_cases.py`.
 """
 
 from . import (

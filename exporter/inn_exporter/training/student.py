@@ -185,10 +185,13 @@ class Student:
         for learned in self.learned:
             learned.reset()
 
-    def rounded(self, held_out: Sequence[np.ndarray]) -> tuple[CalibratedSize, float]:
+    def rounded(
+        self, held_out: Sequence[np.ndarray], allowed: float = DISTILLED_ROUNDING
+    ) -> tuple[CalibratedSize, float]:
         """The size with what was learned, rounded as it will be stored, and its loss over ``held_out``.
 
-        As coarsely as keeps that loss, all layers alike relative to their outputs.
+        As coarsely as adds no more to that loss than ``allowed``, relative to it; all layers alike relative
+        to their outputs.
         """
         names = {name for node in self._graph.nodes for name in self._graph.constant_inputs(node)}
         exact = {name: self.constant(name).asnumpy() for name in names}
@@ -198,7 +201,7 @@ class Student:
             return error_of(self._graph, held_out, size.sampled(self._network).constants)
 
         rounding = SizeRounding(self._network, self._graph, self._size, self._images, exact, tables)
-        found, error = rounding.coarsest(loss, (1 + DISTILLED_ROUNDING) * self.error(held_out))
+        found, error = rounding.coarsest(loss, (1 + allowed) * self.error(held_out))
         return found.sampled(self._network), error
 
 
