@@ -46,9 +46,10 @@ class Pad(Operator):
 
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         pairs = _pairs(node.attributes["pads"])
-        while len(pairs) > 1 and not any(pairs[0]):
-            pairs = pairs[1:]
         mode, value = node.attributes["mode"], node.attributes["value"]
+        fewest = 1 if mode == "constant" else len(pairs) - 2  # what MindSpore takes
+        while len(pairs) > fewest and not any(pairs[0]):
+            pairs = pairs[1:]
         value = value if mode == "constant" else None
         pads = tuple(n for pair in reversed(pairs) for n in pair)
         return ops().pad(inputs[0], pads, mode=mode, value=value)
