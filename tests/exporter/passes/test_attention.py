@@ -1,4 +1,4 @@
-"""Attention: what is tied, which basis queries, keys and values get, and what `keep` and `only` choose."""
+"""Attention: what is tied, and which basis queries, keys and values get."""
 
 from __future__ import annotations
 

@@ -71,6 +71,7 @@ def test_labels_are_learned_beside_the_original(train: np.ndarray) -> None:
     assert mean_score(labels) > mean_score(None) + 0.5
 
 
+@pytest.mark.slow
 def test_a_rate_that_does_harm_is_lowered(train: np.ndarray) -> None:
     graph = fold(import_onnx(RESNET20))
     network = laid_out(*analyse(graph), {"x": train}, "given")

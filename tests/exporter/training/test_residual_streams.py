@@ -33,6 +33,7 @@ def calibrated(
     return solver, size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refit", [False, True])
 def test_streams_of_unseen_images_come_nearer_to_the_original(refit: bool, train: np.ndarray) -> None:
     seen, other = train[:96], train[96:]
@@ -67,6 +68,7 @@ def test_streams_of_unseen_images_come_nearer_to_the_original(refit: bool, train
         assert np.array_equal(size.constants[name], values), name
 
 
+@pytest.mark.slow
 def test_what_does_other_images_harm_is_not_kept(train: np.ndarray) -> None:
     network = network_on(train)
     solver, size = calibrated(network, train, refit=True)

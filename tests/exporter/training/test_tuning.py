@@ -127,6 +127,7 @@ def test_labels_must_fit(labelled: Samples, labels: np.ndarray, message: str) ->
         tune(*prepare(labelled), Samples(labelled.inputs, labels), Tuning(seen=64, batch=64))
 
 
+@pytest.mark.slow
 def test_a_tuned_bundle_is_what_was_tuned(labelled: Samples, tmp_path: Path) -> None:
     path = tmp_path / "tuned.inn"
     data = {"x": labelled.inputs["x"], "labels": labelled.labels}
