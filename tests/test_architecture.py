@@ -114,7 +114,7 @@ def test_no_file_is_imported_by_what_it_imports() -> None:
 
 def test_the_exporters_tests_are_where_their_modules_are() -> None:
     tests = ROOT / "tests" / "exporter"
-    others = {"random_networks.py", "operators/operators.py", "operators/add_an_operator.py"}
+    others = {"random_networks.py", "strangers.py", "operators/operators.py", "operators/add_an_operator.py"}
     tested = {path.with_name(path.name[len("test_") :]) for path in tests.rglob("test_*.py")}
     names = {path.relative_to(tests).as_posix() for path in tested} - others
     assert not {name for name in names if not (ROOTS["inn_exporter"] / "inn_exporter" / name).is_file()}

@@ -100,10 +100,10 @@ def described(options: type[Any]) -> str:
 
 
 # ---------------------------------------------------------------------- the command line
-def add_arguments(parser: Any, options: type[Any], only: Sequence[str] = ()) -> None:
-    """An argument for each option; absent ones leave nothing in the namespace."""
+def add_arguments(parser: Any, options: type[Any], only: Sequence[str] = (), recorded: bool = False) -> None:
+    """An argument for each option, or those that are recorded; absent ones leave nothing in the namespace."""
     for found, spec in specs(options):
-        if only and found.name not in only:
+        if (only and found.name not in only) or (recorded and not spec.recorded):
             continue
         flag = _flag(found, spec)
         help_text = spec.help.replace("%", "%%") + _default(found) if spec.shown else argparse.SUPPRESS
@@ -172,7 +172,7 @@ def as_text(options: Any) -> str:
             continue
         parts = value.items() if isinstance(value, Mapping) else value if spec.repeated else [value]
         for part in parts:
-            words += [_flag(found, spec)] if spec.read is None else [_flag(found, spec), spec.write(part)]
+            words.append(_flag(found, spec) + ("" if spec.read is None else f"={spec.write(part)}"))
     return shlex.join(words)
 
 
@@ -181,11 +181,11 @@ def from_text(options: Sequence[type[Any]], text: str, source: str) -> list[dict
 
     Raises
     ------
-    UsageError : an option that this version does not know
+    UsageError : an option that this version does not know, or would not take from a file
     """
     parser = _Quiet(source)
     for each in options:
-        add_arguments(parser, each)
+        add_arguments(parser, each, recorded=True)
     try:
         words = shlex.split(text)
     except ValueError as error:

@@ -27,7 +27,7 @@ from .training.options import Tuning
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(","))
+        return tuple(float(part) for part in text.split(",") if text)
     except ValueError:
         raise ValueError("comma-separated numbers") from None
 
@@ -152,6 +152,8 @@ class Options:
     tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(float(size) for size in self.sizes))
+        object.__setattr__(self, "seed", int(self.seed))
         check(self)
         if self.limit is not None and not self.limit > 0:
             raise UsageError(f"limit: expected minutes above 0, found {self.limit!r}")
@@ -222,10 +224,14 @@ class Options:
         producer = bundle.manifest.producer
         if "options" not in producer:
             raise UsageError(f"{bundle.source}: it does not say how it was made (by an older innlite)")
-        values, tuning = from_text((cls, Tuning), producer["options"], bundle.source)
-        if tuning:
-            values.update(tunes=True, tuning=Tuning(**tuning))
-        return cls(**values)
+        try:
+            values, tuning = from_text((cls, Tuning), producer["options"], bundle.source)
+            if tuning:
+                values.update(tunes=True, tuning=Tuning(**tuning))
+            return cls(**values)
+        except UsageError as error:
+            text = str(error).removeprefix(f"{bundle.source}: ")
+            raise UsageError(f"{bundle.source}: {text}") from None
 
 
 Options.__doc__ = (Options.__doc__ or "").replace("{options}", described(Options))

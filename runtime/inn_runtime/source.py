@@ -77,18 +77,29 @@ class SourceModel:
         if missing:
             raise UsageError(f"{self.label}: input {missing[0]!r} is missing")
         wanted = list(outputs or self.outputs)
-        count, batch = len(next(iter(inputs.values()))), self._batch()
+        typed = {name: self._typed(name, inputs[name]) for name in self._inputs}
+        fixed = self._batch()
+        try:
+            return self._run(wanted, typed, fixed or BATCH)
+        except InnError:
+            if fixed is not None:
+                raise
+        return self._run(wanted, typed, 1)  # the batch is open, but something inside has one image
+
+    def _run(self, wanted: list[str], typed: Mapping[str, npt.NDArray[Any]], batch: int) -> dict[str, Array]:
+        """Outputs, ``batch`` images at a time; where the last are fewer, and the file fixes it, filled up."""
+        count = len(next(iter(typed.values())))
         parts: list[list[npt.NDArray[Any]]] = []
-        for start in range(0, count, batch or BATCH):
-            stop = min(start + (batch or BATCH), count)
-            feeds = {name: self._typed(name, inputs[name][start:stop]) for name in self._inputs}
-            if batch and stop - start < batch:  # a file of a fixed batch
-                feeds = {n: np.concatenate([a, a[-1:].repeat(batch - len(a), 0)]) for n, a in feeds.items()}
+        for start in range(0, count, batch):
+            feeds = {name: array[start : start + batch] for name, array in typed.items()}
+            images = min(batch, count - start)
+            if self._batch() is not None and images < batch:
+                feeds = {n: np.concatenate([a, a[-1:].repeat(batch - images, 0)]) for n, a in feeds.items()}
             try:
                 found = self._session.run(wanted, feeds)
             except Exception as error:
                 raise InnError(f"{self.label}: ONNX Runtime: {_first_line(error)}") from None
-            parts.append([np.asarray(values)[: stop - start] for values in found])
+            parts.append([np.asarray(values)[:images] for values in found])
         joined = (np.concatenate(values) for values in zip(*parts))
         return {name: values.astype(np.float32) for name, values in zip(wanted, joined)}
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inn_exporter.defaults import OBJECTIVES, STORAGES
+from inn_exporter.option_fields import from_text
 from inn_exporter.options import Options
 from inn_exporter.training.options import Tuning
 from places import RESNET20
@@ -116,3 +117,17 @@ def test_a_bundle_that_does_not_say_is_refused(text: str | None, message: str) -
 def test_what_is_no_option_is_an_error_of_the_program(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="nonsense"):
         inn_exporter.export(RESNET20, tmp_path / "a.inn", {}, nonsense=1)
+
+
+def test_a_bundle_cannot_say_where_to_write() -> None:
+    """What is never recorded is not read back, either."""
+    with pytest.raises(inn.UsageError, match=r"a\.inn: .*--checkpoint"):
+        from_text((Options, Tuning), "--effort=fast --checkpoint=/etc/passwd", "a.inn")
+
+
+@pytest.mark.parametrize(
+    "options", [Options(keep=("-stem", "a b")), Options(sizes=()), Options(sizes=(np.float32(0.3),))]
+)
+def test_awkward_values_are_read_back(options: Options) -> None:
+    (values, _) = from_text((Options, Tuning), options.recorded()["options"], "a.inn")
+    assert replace(Options(), **values) == options
