@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forms import FORMS
 from inn_exporter import export
 from inn_exporter.importers import import_onnx
 from inn_exporter.passes.folding import fold
@@ -146,3 +147,13 @@ def test_one_row_of_small_weights_is_held(tmp_path: Path) -> None:
     n.output(n.node("Mul", n.relu(outputs), factors))
     bundle = export(n.model(), tmp_path / "a.inn", images(40, 8), sizes=(0.5,), effort="fast")
     assert bundle.manifest.source_difference < 3e-3
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_spellings_of_files_are_right(name: str, tmp_path: Path) -> None:
+    model = FORMS[name]().model()
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:]]
+    data = images(40, *shape)
+    bundle = export(model, tmp_path / "a.inn", data, sizes=SIZES, effort="fast", storage="float32")
+    assert bundle.manifest.source_difference < 1e-4
+    assert_lite_parity(bundle, SIZES)

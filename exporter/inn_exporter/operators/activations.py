@@ -245,9 +245,18 @@ def _elu(node: OnnxNode) -> Node | View:
 
 @imports("Gelu")
 def _gelu(node: OnnxNode) -> Node | View:
-    if node.text("approximate", "none") != "none":
-        raise node.unsupported("GELU approximated by tanh; export it in its exact form")
-    return node.pointwise("Gelu")
+    if node.text("approximate", "none") == "none":
+        return node.pointwise("Gelu")
+    # x / 2 · (1 + tanh(√(2 / π) · x · (1 + 0.044715 · x²)))
+    shape, x = node.shape(0), node.input(0)
+    square = node.insert("Mul", [x, x], shape)
+    bent = node.insert("Mul", [square, _number(node, "cubic", 0.044715)], shape)
+    factor = node.insert("Add", [bent, _number(node, "one", 1.0)], shape)
+    inside = node.insert(
+        "Mul", [node.insert("Mul", [x, factor], shape), _number(node, "root", 0.7978845608)], shape
+    )
+    shifted = node.insert("Add", [node.insert("Tanh", [inside], shape), _number(node, "one", 1.0)], shape)
+    return node.canonical("Mul", [node.insert("Mul", [x, _number(node, "half", 0.5)], shape), shifted])
 
 
 @imports("HardSigmoid")
@@ -266,11 +275,66 @@ def _hard_sigmoid(node: OnnxNode) -> Node | View:
 
 
 @imports("PRelu")
-def _prelu(node: OnnxNode) -> Node:
+def _prelu(node: OnnxNode) -> Node | View:
+    """A slope for all, for each channel of images or sequences, or along whatever it is broadcast to."""
     shape, slope = node.shape(0), node.weight(1)
-    if len(shape) != 4 or slope.shape not in ((1,), (), (1, 1, 1), (shape[1], 1, 1)):
+    given = [1] * (len(shape) - slope.ndim) + list(slope.shape)
+    if len(given) != len(shape) or any(n not in (1, size) for n, size in zip(given, shape)):
         raise node.unsupported(f"a slope of shape {slope.shape} for an input of shape {shape}")
-    return node.canonical("PRelu", [node.input(0), node.new_constant("slope", slope.reshape(-1, 1, 1), of=1)])
+    if len(shape) not in (3, 4) and slope.size == 1:
+        return node.pointwise("LeakyRelu", alpha=float(slope.reshape(-1)[0]))
+    if len(shape) in (3, 4) and slope.size == given[1]:
+        name = node.new_constant("slope", slope.reshape(-1, 1, 1), of=1)
+        if len(shape) == 4:
+            return node.canonical("PRelu", [node.input(0), name])
+        x, target = node.in_one_row()
+        return node.computed("PRelu", [x, name], target)
+    x = node.input(0)
+    slopes = node.new_constant("slope", slope.reshape(given), of=1)
+    below = node.insert("Relu", [node.insert("Neg", [x], shape)], shape)
+    return node.canonical(
+        "Sub", [node.insert("Relu", [x], shape), node.insert("Mul", [below, slopes], shape)]
+    )
+
+
+@imports("Selu")
+def _selu(node: OnnxNode) -> Node | View:
+    """gamma · Elu(x)"""
+    alpha, gamma = (
+        node.number("alpha", 1.67326319217681884765625),
+        node.number("gamma", 1.05070102214813232421875),
+    )
+    return _scaled_elu(node, 1.0, alpha, gamma)
+
+
+@imports("Celu")
+def _celu(node: OnnxNode) -> Node | View:
+    """alpha · Elu(x / alpha)"""
+    alpha = node.number("alpha", 1.0)
+    if alpha <= 0:
+        raise node.unsupported(f"alpha {alpha:g}, which is not above 0")
+    return _scaled_elu(node, 1 / alpha, 1.0, alpha)
+
+
+def _scaled_elu(node: OnnxNode, inner: float, alpha: float, outer: float) -> Node:
+    shape, x = node.shape(0), node.input(0)
+    if inner != 1.0:
+        x = node.insert("Mul", [x, _number(node, "inner", inner)], shape)
+    x = node.insert("Elu", [x], shape, alpha=alpha)
+    return node.canonical("Mul", [x, _number(node, "outer", outer)])
+
+
+def _number(node: OnnxNode, name: str, value: float) -> str:
+    """A constant that is broadcast to the node's first input."""
+    return node.new_constant(name, np.full([1] * len(node.shape(0)), value, np.float32))
+
+
+@imports("Softsign")
+def _softsign(node: OnnxNode) -> Node:
+    """x / (1 + |x|)"""
+    shape, x = node.shape(0), node.input(0)
+    size = node.insert("Abs", [x], shape)
+    return node.canonical("Div", [x, node.insert("Add", [size, _number(node, "one", 1.0)], shape)])
 
 
 @imports("Clip")

@@ -217,7 +217,7 @@ def _conv(node: OnnxNode) -> Node | View:
     if len(shape) == 4:
         x, target, kernel = node.input(0), View.whole("", node.output_shape), node.constant_name(1)
     else:  # rows of one pixel
-        x, target = in_one_row(node)
+        x, target = node.in_one_row()
         kernel = node.new_constant("weight", weight[:, :, None], of=1)
         attributes = {
             "strides": (1, *attributes["strides"]),
@@ -228,12 +228,3 @@ def _conv(node: OnnxNode) -> Node | View:
     if group != 1 and not (group == shape[1] == weight.shape[0]):
         return node.computed("GroupedConv", [x, kernel, bias], target, groups=group, **attributes)
     return node.computed("Conv", [x, kernel, bias], target, group=group, **attributes)
-
-
-def in_one_row(node: OnnxNode) -> tuple[str, View]:
-    """A sequence (batch, channels, length) as images one pixel high, and how the output's are a sequence."""
-    _, channels, length = node.shape(0)
-    image = node.seen_as(node.view(0).reshaped((1, channels, 1, length)))
-    _, outputs, extent = node.output_shape
-    whole = View.whole("", (1, outputs, 1, extent))
-    return node.arranged(image, image.dims[1:]), replace(whole, dims=(*whole.dims[:2], whole.dims[3]))

@@ -15,6 +15,7 @@ from .primitives import FORMAT_NHWC, NHWC, PAD_EXPLICIT
 from .registry import imports, register
 
 if TYPE_CHECKING:
+    from ..graph.view import View
     from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
@@ -110,10 +111,10 @@ def _extent(node: Node, size: Sequence[int]) -> tuple[int, ...]:
 
 
 @imports("ConvTranspose")
-def _conv_transpose(node: OnnxNode) -> Node:
+def _conv_transpose(node: OnnxNode) -> Node | View:
     x, weight = node.shape(0), node.weight(1)
-    if len(x) != 4:
-        raise node.unsupported(f"only 2-D transposed convolution, found input shape {x}")
+    if len(x) not in (3, 4) or weight.ndim != len(x):
+        raise node.unsupported(f"only 1-D and 2-D transposed convolution, found input shape {x}")
     if x[1] != weight.shape[0]:  # ONNX's shape inference does not look
         raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x}")
     group = node.integer("group", 1)
@@ -127,14 +128,22 @@ def _conv_transpose(node: OnnxNode) -> Node:
         raise node.unsupported(f"pads that leave an output of {node.output_shape}")
     if group == 1:
         weight = weight.swapaxes(0, 1)
+    if len(x) == 3:  # rows of one pixel
+        weight, kernel = weight[:, :, None], (1, *kernel)
+        before, after = attributes["pads"]
+        attributes = {name: (1, *values) for name, values in attributes.items()}
+        attributes["pads"] = (0, before, 0, after)
+        attributes["output_padding"] = (0, attributes["output_padding"][1])
     names = [node.new_constant("weight", weight, of=1)]
     if node.has(2):
         names.append(node.constant_name(2))
     else:
         names.append(node.new_constant("bias", np.zeros(weight.shape[0], np.float32)))
-    return node.canonical(
-        "ConvTranspose", [node.input(0), *names], kernel_shape=kernel, group=group, **attributes
-    )
+    attributes.update(kernel_shape=kernel)
+    if len(x) == 4:
+        return node.canonical("ConvTranspose", [node.input(0), *names], group=group, **attributes)
+    row, target = node.in_one_row()
+    return node.computed("ConvTranspose", [row, *names], target, group=group, **attributes)
 
 
 def _dense(weight: np.ndarray, group: int) -> np.ndarray:

@@ -145,15 +145,16 @@ class OnnxNode:
         return {"strides": tuple(strides), "dilations": tuple(dilations), "pads": tuple(pads)}
 
     def transposed_window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
-        """A 2-D window that every position of ``size`` writes: as `window`, and ``output_padding``.
+        """A window that every position of ``size`` writes: as `window`, and ``output_padding``.
 
         Pads are what is cut off the union of all windows, which ``output_padding`` (height, width) makes
         larger at the bottom and the right.
         """
-        strides = self.integers("strides", (1, 1))
-        dilations = self.integers("dilations", (1, 1))
-        pads = self.integers("pads", (0, 0, 0, 0))
-        extra = self.integers("output_padding", (0, 0))
+        rank = len(size)
+        strides = self.integers("strides", [1] * rank)
+        dilations = self.integers("dilations", [1] * rank)
+        pads = self.integers("pads", [0] * (2 * rank))
+        extra = self.integers("output_padding", [0] * rank)
         mode = self._auto_pad()
         target = self.integers("output_shape", ())
         if not target and mode in ("SAME_UPPER", "SAME_LOWER"):
@@ -165,11 +166,11 @@ class OnnxNode:
                 (length - 1) * stride + (k - 1) * dilation + 1 + more
                 for length, k, stride, dilation, more in zip(size, kernel, strides, dilations, extra)
             ]
-            if len(target) != 2 or any(t > u for t, u in zip(target, union)):
+            if len(target) != rank or any(t > u for t, u in zip(target, union)):
                 raise self.unsupported(f"an output of {target}, where all windows together cover {union}")
             pads = _shared_out([u - t for t, u in zip(target, union)], mode)
         elif mode == "VALID":
-            pads = [0, 0, 0, 0]
+            pads = [0] * (2 * rank)
         if any(more >= stride for more, stride in zip(extra, strides)):
             raise self.unsupported("an output padding that is not smaller than the stride")
         lists = {"strides": strides, "dilations": dilations, "pads": pads, "output_padding": extra}
@@ -190,6 +191,14 @@ class OnnxNode:
         """A view of a tensor whose axes are the view's dimensions, without the first where that is 1."""
         axes = view.dims[view.shape[0] == 1 :]
         return View(self.arranged(view, axes), axes, view.dims)
+
+    def in_one_row(self) -> tuple[str, View]:
+        """A sequence (batch, channels, length) as images one pixel high, and how such an output is one."""
+        _, channels, length = self.shape(0)
+        image = self.seen_as(self.view(0).reshaped((1, channels, 1, length)))
+        _, outputs, extent = self.output_shape
+        whole = View.whole("", (1, outputs, 1, extent))
+        return self.arranged(image, image.dims[1:]), replace(whole, dims=(*whole.dims[:2], whole.dims[3]))
 
     def computed(self, op: str, inputs: Sequence[str], view: View, **attributes: Any) -> Node | View:
         """A canonical node whose output, seen as ``view``, is this one's."""

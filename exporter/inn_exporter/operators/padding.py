@@ -111,7 +111,7 @@ def _pad(node: OnnxNode) -> Node | View:
         raise node.unsupported(f"padding of mode {mode!r}")
     if pads[0] or pads[len(shape)]:
         raise node.unsupported("padding of the batch")
-    if mode == "reflect" and (len(shape) != 4 or pads[1] or pads[5]):
+    if mode == "reflect" and (len(shape) not in (3, 4) or pads[1] or pads[len(shape) + 1]):
         raise node.unsupported(f"only height and width can be reflected, found {pads} around {shape}")
     if min(pads) < 0:
         raise node.unsupported(f"padding by less than nothing, {pads}")
@@ -120,4 +120,9 @@ def _pad(node: OnnxNode) -> Node | View:
     value = node.scalar(2) if node.has(2) and mode == "constant" else 0.0
     if not math.isfinite(value):
         raise node.unsupported(f"padding with {value}")
+    if mode == "reflect" and len(shape) == 3:  # rows of one pixel
+        x, target = node.in_one_row()
+        return node.computed(
+            "Pad", [x], target, mode=mode, pads=(0, 0, 0, pads[2], 0, 0, 0, pads[5]), value=0.0
+        )
     return node.canonical("Pad", [node.input(0)], mode=mode, pads=tuple(pads), value=value)

@@ -173,14 +173,14 @@ def _window(node: OnnxNode) -> dict[str, tuple[int, ...]]:
 
     With ceil_mode the last window reaches beyond the padding: as much padding more says the same.
     """
-    if len(node.shape(0)) != 4:
-        raise node.unsupported(f"only 2-D pooling, found input shape {node.shape(0)}")
+    if len(node.shape(0)) not in (3, 4):
+        raise node.unsupported(f"only 1-D and 2-D pooling, found input shape {node.shape(0)}")
     kernel = tuple(node.integers("kernel_shape", ()))
     size, window = node.shape(0)[2:], node.window(kernel, node.shape(0)[2:])
     if set(window.pop("dilations")) != {1}:
         raise node.unsupported("dilated pooling")
     if node.integer("ceil_mode", 0):
-        before = window["pads"][:2]
+        before = window["pads"][: len(kernel)]
         spans = zip(node.output_shape[2:], window["strides"], kernel, size, before)
         after = (max(0, (count - 1) * stride + k - n - first) for count, stride, k, n, first in spans)
         window["pads"] = (*before, *after)
@@ -189,22 +189,47 @@ def _window(node: OnnxNode) -> dict[str, tuple[int, ...]]:
     return {"kernel_shape": kernel, **window}
 
 
+def _pooled(node: OnnxNode, op: str, window: dict[str, tuple[int, ...]], **more: Any) -> Node | View:
+    """A pooling of images, or of sequences as images one pixel high."""
+    if len(node.shape(0)) == 4:
+        return node.canonical(op, [node.input(0)], **window, **more)
+    x, target = node.in_one_row()
+    return node.computed(op, [x], target, **_of_one_row(window), **more)
+
+
+def _of_one_row(window: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    if not window:
+        return window
+    before, after = window["pads"]
+    return {
+        "kernel_shape": (1, *window["kernel_shape"]),
+        "strides": (1, *window["strides"]),
+        "pads": (0, before, 0, after),
+    }
+
+
 @imports("MaxPool")
-def _max_pool(node: OnnxNode) -> Node:
-    return node.canonical("MaxPool", [node.input(0)], **_window(node))
+def _max_pool(node: OnnxNode) -> Node | View:
+    return _pooled(node, "MaxPool", _window(node))
 
 
 @imports("AveragePool")
-def _average_pool(node: OnnxNode) -> Node:
+def _average_pool(node: OnnxNode) -> Node | View:
     window = _window(node)
     if not node.integer("count_include_pad", 0) or not any(window["pads"]):
-        return node.canonical("AveragePool", [node.input(0)], **window)
+        return _pooled(node, "AveragePool", window)
     # A mean over the whole window is the mean over what lies inside the image, times its share.
     share = _share_inside(node, window)
     if (share == 1).all():
-        return node.canonical("AveragePool", [node.input(0)], **window)
-    inside = node.insert("AveragePool", [node.input(0)], node.output_shape, **window)
-    return node.canonical("Mul", [inside, node.new_constant("share", share)])
+        return _pooled(node, "AveragePool", window)
+    factors = node.new_constant("share", share)
+    if len(node.shape(0)) == 4:
+        inside = node.insert("AveragePool", [node.input(0)], node.output_shape, **window)
+        return node.canonical("Mul", [inside, factors])
+    x, target = node.in_one_row()
+    shape = (*node.output_shape[:2], 1, node.output_shape[2])
+    inside = node.insert("AveragePool", [x], shape, **_of_one_row(window))
+    return node.computed("Mul", [inside, factors], target)
 
 
 def _share_inside(node: OnnxNode, window: dict[str, tuple[int, ...]]) -> np.ndarray:
@@ -218,17 +243,18 @@ def _share_inside(node: OnnxNode, window: dict[str, tuple[int, ...]]) -> np.ndar
     for axis, (length, size) in enumerate(zip(kernel, sizes)):
         start = np.arange(node.output_shape[2 + axis]) * window["strides"][axis] - window["pads"][axis]
         inside = np.minimum(start + length, size) - np.maximum(start, 0)
-        counted = np.minimum(start + length, size + declared[2 + axis]) - start
+        counted = np.minimum(start + length, size + declared[len(kernel) + axis]) - start
         shares.append(inside / counted)
-    share: np.ndarray = np.multiply.outer(shares[0], shares[1])[None, None]
+    rows, columns = shares if len(shares) == 2 else (np.ones(1), shares[0])
+    share: np.ndarray = np.multiply.outer(rows, columns)[None, None]
     return share.astype(np.float32)
 
 
 @imports("GlobalMaxPool")
-def _global_max_pool(node: OnnxNode) -> Node:
-    if len(node.shape(0)) != 4:
-        raise node.unsupported(f"only 2-D pooling, found input shape {node.shape(0)}")
-    return node.canonical("GlobalMaxPool", [node.input(0)])
+def _global_max_pool(node: OnnxNode) -> Node | View:
+    if len(node.shape(0)) not in (3, 4):
+        raise node.unsupported(f"only 1-D and 2-D pooling, found input shape {node.shape(0)}")
+    return _pooled(node, "GlobalMaxPool", {})
 
 
 @imports("LRN")
