@@ -8,6 +8,7 @@ case in `tests/exporter/support/operator_cases.py`.
 
 from . import (
     activations,
+    composed,
     convolution,
     deconvolution,
     dense,
@@ -30,6 +31,7 @@ __all__ = [
     "SEVERAL_OUTPUTS",
     "Operator",
     "activations",
+    "composed",
     "convolution",
     "deconvolution",
     "dense",

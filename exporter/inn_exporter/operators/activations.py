@@ -243,22 +243,6 @@ def _elu(node: OnnxNode) -> Node | View:
     return node.pointwise("Elu", alpha=node.number("alpha", 1.0))
 
 
-@imports("Gelu")
-def _gelu(node: OnnxNode) -> Node | View:
-    if node.text("approximate", "none") == "none":
-        return node.pointwise("Gelu")
-    # x / 2 · (1 + tanh(√(2 / π) · x · (1 + 0.044715 · x²)))
-    shape, x = node.shape(0), node.input(0)
-    square = node.insert("Mul", [x, x], shape)
-    bent = node.insert("Mul", [square, _number(node, "cubic", 0.044715)], shape)
-    factor = node.insert("Add", [bent, _number(node, "one", 1.0)], shape)
-    inside = node.insert(
-        "Mul", [node.insert("Mul", [x, factor], shape), _number(node, "root", 0.7978845608)], shape
-    )
-    shifted = node.insert("Add", [node.insert("Tanh", [inside], shape), _number(node, "one", 1.0)], shape)
-    return node.canonical("Mul", [node.insert("Mul", [x, _number(node, "half", 0.5)], shape), shifted])
-
-
 @imports("HardSigmoid")
 def _hard_sigmoid(node: OnnxNode) -> Node | View:
     alpha, beta = node.number("alpha", 0.2), node.number("beta", 0.5)
@@ -295,46 +279,6 @@ def _prelu(node: OnnxNode) -> Node | View:
     return node.canonical(
         "Sub", [node.insert("Relu", [x], shape), node.insert("Mul", [below, slopes], shape)]
     )
-
-
-@imports("Selu")
-def _selu(node: OnnxNode) -> Node | View:
-    """gamma · Elu(x)"""
-    alpha, gamma = (
-        node.number("alpha", 1.67326319217681884765625),
-        node.number("gamma", 1.05070102214813232421875),
-    )
-    return _scaled_elu(node, 1.0, alpha, gamma)
-
-
-@imports("Celu")
-def _celu(node: OnnxNode) -> Node | View:
-    """alpha · Elu(x / alpha)"""
-    alpha = node.number("alpha", 1.0)
-    if alpha <= 0:
-        raise node.unsupported(f"alpha {alpha:g}, which is not above 0")
-    return _scaled_elu(node, 1 / alpha, 1.0, alpha)
-
-
-def _scaled_elu(node: OnnxNode, inner: float, alpha: float, outer: float) -> Node:
-    shape, x = node.shape(0), node.input(0)
-    if inner != 1.0:
-        x = node.insert("Mul", [x, _number(node, "inner", inner)], shape)
-    x = node.insert("Elu", [x], shape, alpha=alpha)
-    return node.canonical("Mul", [x, _number(node, "outer", outer)])
-
-
-def _number(node: OnnxNode, name: str, value: float) -> str:
-    """A constant that is broadcast to the node's first input."""
-    return node.new_constant(name, np.full([1] * len(node.shape(0)), value, np.float32))
-
-
-@imports("Softsign")
-def _softsign(node: OnnxNode) -> Node:
-    """x / (1 + |x|)"""
-    shape, x = node.shape(0), node.input(0)
-    size = node.insert("Abs", [x], shape)
-    return node.canonical("Div", [x, node.insert("Add", [size, _number(node, "one", 1.0)], shape)])
 
 
 @imports("Clip")

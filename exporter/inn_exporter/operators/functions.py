@@ -124,21 +124,6 @@ for _op in ("Erf", "Sqrt", "Exp", "Log", "Abs", "Neg", "Reciprocal"):
     imports_as_is(_op)
 
 
-@imports("LogSoftmax")
-def _log_softmax(node: OnnxNode) -> Node | View:
-    """y - log Σ exp(y) with y = x - max x."""
-    shape, x = node.shape(0), node.input(0)
-    axis = node.integer("axis", -1 if node.opset >= 13 else 1) % len(shape)
-    if axis == 0 or (node.opset < 13 and prod(shape[axis + 1 :]) != 1):
-        raise node.unsupported("over the batch, or over several axes at once")
-    one = (*shape[:axis], 1, *shape[axis + 1 :])
-    largest = node.insert("ReduceMax", [x], one, axes=(axis,), keepdims=1)
-    lower = node.insert("Sub", [x, largest], shape)
-    powers = node.insert("Exp", [lower], shape)
-    total = node.insert("ReduceSum", [powers], one, axes=(axis,), keepdims=1)
-    return node.canonical("Sub", [lower, node.insert("Log", [total], one)])
-
-
 @imports("Softmax")
 def _softmax(node: OnnxNode) -> Node | View:
     shape, view = node.shape(0), node.view(0)

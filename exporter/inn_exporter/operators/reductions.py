@@ -149,42 +149,5 @@ def _reduce_sum_square(node: OnnxNode) -> Node | View:
     return _reduction(node, "ReduceSum", node.between("Mul", [view.tensor] * 2, view))
 
 
-@imports("ReduceL2")
-def _reduce_l2(node: OnnxNode) -> Node | View:
-    """√ Σ x²"""
-    axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
-    return _norm(node, [int(axis) for axis in axes] or list(range(len(node.shape(0)))))
-
-
-@imports("LpNormalization")
-def _lp_normalisation(node: OnnxNode) -> Node | View:
-    """x / √ Σ x²"""
-    if node.integer("p", 2) != 2:
-        raise node.unsupported("a norm other than the second")
-    shape = node.shape(0)
-    axis = node.integer("axis", -1) % len(shape)
-    if axis == 0:
-        raise node.unsupported("a norm over the batch")
-    one = (*shape[:axis], 1, *shape[axis + 1 :])
-    return node.canonical("Div", [node.input(0), _root_of_squares(node, [axis], one)])
-
-
-def _norm(node: OnnxNode, axes: list[int]) -> Node | View:
-    shape = node.shape(0)
-    places = sorted(axis % len(shape) for axis in axes)
-    if 0 in places:
-        raise node.unsupported("a reduction of the batch")
-    one = tuple(1 if axis in places else size for axis, size in enumerate(shape))
-    root = View.whole(_root_of_squares(node, places, one), one)
-    return node.seen_as(root.reshaped(node.output_shape))
-
-
-def _root_of_squares(node: OnnxNode, axes: list[int], shape: tuple[int, ...]) -> str:
-    x = node.input(0)
-    squares = node.insert("Mul", [x, x], node.shape(0))
-    total = node.insert("ReduceSum", [squares], shape, axes=tuple(axes), keepdims=1)
-    return node.insert("Sqrt", [total], shape)
-
-
 for _op in ("ReduceMean", "ReduceSum", "ReduceMax"):
     _imports_reduction(_op)
