@@ -217,6 +217,22 @@ def _slice(node: OnnxNode) -> Node | View:
     return view
 
 
+def _chosen(node: OnnxNode, axis: int, indices: np.ndarray) -> Node:
+    """Any channels in any order, as a layer that copies them: those before it and those after it are groups
+    of
+    their own."""
+    shape = node.shape(0)
+    if axis != 1 or len(shape) not in (2, 4):
+        raise node.unsupported(f"a choice of other than neighbours from dimension {axis} of {shape}")
+    weight = np.eye(shape[1], dtype=np.float32)[indices]
+    bias = node.new_constant("bias", np.zeros(len(indices), np.float32))
+    if len(shape) == 2:
+        return node.canonical("Gemm", [node.input(0), node.new_constant("choice", weight), bias], transB=1)
+    choice = node.new_constant("choice", weight[:, :, None, None])
+    window = {"kernel_shape": (1, 1), "strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0)}
+    return node.canonical("Conv", [node.input(0), choice, bias], group=1, **window)
+
+
 def _sliced(node: OnnxNode, view: View, dim: int, start: int, stop: int, step: int = 1) -> View:
     """Part of one dimension of a view."""
     axis, inner = view.axis(dim), 1
@@ -261,15 +277,19 @@ def _split(node: OnnxNode) -> Node | View:
 
 
 @imports("Gather")
-def _gather(node: OnnxNode) -> View:
-    """One element of a dimension, or neighbours: a class token, or one of queries, keys and values."""
+def _gather(node: OnnxNode) -> Node | View:
+    """One element of a dimension, or neighbours: a class token, or one of queries, keys and values; any of
+    the
+    channels of a map, or of the features of a vector."""
     shape = node.shape(0)
     axis = node.integer("axis", 0) % len(shape)
     if axis == 0 and shape[0] == 1:
         raise node.unsupported("a choice from the batch")
     chosen = node.weight(1)
     indices = chosen.reshape(-1) % shape[axis]
-    if chosen.ndim > 1 or not np.array_equal(indices, np.arange(len(indices)) + indices[0]):
-        raise node.unsupported(f"a choice of other than neighbours from {shape}")
+    if chosen.ndim > 1 or not len(indices):
+        raise node.unsupported(f"a choice by indices of shape {chosen.shape} from {shape}")
+    if not np.array_equal(indices, np.arange(len(indices)) + indices[0]):
+        return _chosen(node, axis, indices)
     view = _sliced(node, node.view(0), axis, int(indices[0]), int(indices[-1]) + 1)
     return node.seen_as(view.reshaped(node.output_shape))

@@ -66,4 +66,14 @@ FORMS: dict[str, Callable[[], Network]] = {
         lambda n, x: n.node("Mul", x, n.node("ReduceL2", x, axes=[2, 3], keepdims=1))
     ),
     "normalised features": lambda: on_vector(lambda n, x: n.node("LpNormalization", x, axis=1, p=2)),
+    # choices
+    "channels in another order": lambda: on_map(
+        lambda n, x: n.node("Gather", n.conv(x, CHANNELS, CHANNELS), n.integers(3, 1, 0, 5, 4, 2), axis=1)
+    ),
+    "some channels twice": lambda: on_map(
+        lambda n, x: n.node("Gather", n.relu(x), n.integers(4, 0, 0, 2), axis=1), 4
+    ),
+    "features in another order": lambda: on_vector(
+        lambda n, x: n.node("Gather", x, n.integers(*reversed(range(CHANNELS))), axis=1)
+    ),
 }
