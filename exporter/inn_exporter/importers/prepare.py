@@ -22,8 +22,18 @@ from onnx import (
 )
 from onnx.reference import ReferenceEvaluator
 
+from ..operators import IMPORTERS
 from .batch import set_batch_to_one
-from .refusals import DEFAULT_DOMAINS, hopeless_nodes, input_problems, missing_files, opset_problem, refusal
+from .precision import to_float32
+from .refusals import (
+    DEFAULT_DOMAINS,
+    LOOKS_ONLY,
+    hopeless_nodes,
+    input_problems,
+    missing_files,
+    opset_problems,
+    refusal,
+)
 
 _RANDOM = {
     "Bernoulli",
@@ -33,8 +43,8 @@ _RANDOM = {
     "RandomUniform",
     "RandomUniformLike",
 }
-_LOOKS_ONLY = {"Shape": 0, "Size": 0, "CastLike": 1}
-"""Operators that ask an input for no more than its shape and type, and which input."""
+_AXES_ARE_INPUT = 13
+"""The opset since which Unsqueeze's axes are an input; ONNX's evaluator knows no Unsqueeze before it."""
 
 
 @dataclass
@@ -72,6 +82,7 @@ def prepare(
         onnx.checker.check_model(model)
         if model.functions:
             model = inliner.inline_local_functions(model)
+        to_float32(model)
     batch = _fix_inputs(model, input_shapes)
     _drop_dead_nodes(model)
     with _valid(label):
@@ -129,10 +140,9 @@ def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -
     """The opset; raises with every reason why the model as a whole cannot be imported."""
     if not model.HasField("graph"):
         raise UsageError(f"{label}: not a valid ONNX model: it holds no graph")
-    opset = opset_problem(model)
-    problems = [*([opset] if opset else []), *input_problems(model.graph, shapes)]
+    problems = [*opset_problems(model, IMPORTERS), *input_problems(model.graph, shapes)]
     if problems:
-        raise UsageError(refusal(label, [*problems, *hopeless_nodes(model.graph)]))
+        raise UsageError(refusal(label, [*problems, *hopeless_nodes(model, IMPORTERS)]))
     return next(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS)
 
 
@@ -247,10 +257,14 @@ def _results(
     for index, name in enumerate(node.input):
         if name in values:
             known[name] = values[name]
-        elif name in activations and _LOOKS_ONLY.get(node.op_type) == index:
+        elif name in activations and LOOKS_ONLY.get(node.op_type) == index:
             known[name] = activations[name]
         elif name:
             return None
+    if node.op_type == "Unsqueeze" and opset < _AXES_ARE_INPUT:
+        (axes,) = (helper.get_attribute_value(a) for a in node.attribute if a.name == "axes")
+        node = helper.make_node("Unsqueeze", [node.input[0], "axes of it"], node.output)
+        known["axes of it"], opset = np.array(axes, np.int64), _AXES_ARE_INPUT
     try:
         return [np.asarray(r) for r in ReferenceEvaluator(node, opsets={"": opset}).run(None, known)]
     except Exception:  # what the evaluator cannot compute is reported as an unsupported node
