@@ -17,7 +17,7 @@ from ..operators.graph_builder import GraphBuilder
 from ..operators.onnx_node import OnnxNode, UnsupportedNodeError
 from .patterns import recognise
 from .prepare import Prepared, prepare
-from .refusals import unsupported_form, unsupported_operator
+from .unsupported import unsupported_form, unsupported_operator
 
 
 def import_onnx(
@@ -56,6 +56,7 @@ class _Import:
     def run(self, name: str) -> Graph:
         problems = []
         read = {n for proto in self._source.nodes for n in proto.input} | set(self._source.outputs)
+        constants = {constant: values.shape for constant, values in self._source.values.items()}
         unknown: set[str] = set()
         for proto in self._source.nodes:
             node = OnnxNode(proto, self._builder)
@@ -63,7 +64,7 @@ class _Import:
             try:
                 if not node.is_standard or proto.op_type not in IMPORTERS:
                     raise node.unsupported(unsupported_operator(proto))
-                if reason := unsupported_form(proto, self._builder.shapes):
+                if reason := unsupported_form(proto, constants):
                     raise node.unsupported(reason)
                 if unknown.intersection(proto.input):
                     unknown.update(outputs)  # the cause is on the list already

@@ -20,31 +20,14 @@ from onnx import (
     numpy_helper,
     shape_inference,
 )
-from onnx.reference import ReferenceEvaluator
 
 from ..operators import IMPORTERS
 from .batch import set_batch_to_one
+from .evaluation import results
+from .opsets import DEFAULT_DOMAINS, opset_problems
 from .precision import to_float32
-from .refusals import (
-    DEFAULT_DOMAINS,
-    LOOKS_ONLY,
-    hopeless_nodes,
-    input_problems,
-    missing_files,
-    opset_problems,
-    refusal,
-)
-
-_RANDOM = {
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-}
-_AXES_ARE_INPUT = 13
-"""The opset since which Unsqueeze's axes are an input; ONNX's evaluator knows no Unsqueeze before it."""
+from .refusals import input_problems, missing_files, refusal
+from .unsupported import hopeless_nodes
 
 
 @dataclass
@@ -142,6 +125,7 @@ def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -
         raise UsageError(f"{label}: not a valid ONNX model: it holds no graph")
     problems = [*opset_problems(model, IMPORTERS), *input_problems(model.graph, shapes)]
     if problems:
+        _drop_dead_nodes(model)
         raise UsageError(refusal(label, [*problems, *hopeless_nodes(model, IMPORTERS)]))
     return next(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS)
 
@@ -233,11 +217,11 @@ def _evaluate(
     """Turn nodes whose result is known (stored constants, shape arithmetic) into initializers."""
     left = []
     for node in model.graph.node:
-        results = _results(node, values, activations, opset)
-        if results is None:
+        found = results(node, values, activations, opset)
+        if found is None:
             left.append(node)
             continue
-        for name, array in zip(node.output, results):
+        for name, array in zip(node.output, found):
             if name:
                 values[name] = array
                 model.graph.initializer.append(numpy_helper.from_array(array, name))
@@ -245,27 +229,3 @@ def _evaluate(
     if changed:
         _replace_nodes(model, left)
     return changed
-
-
-def _results(
-    node: NodeProto, values: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray], opset: int
-) -> list[np.ndarray] | None:
-    """A node's outputs, or None where they depend on the network's inputs."""
-    if node.op_type in _RANDOM or node.domain not in DEFAULT_DOMAINS:
-        return None
-    known = {}
-    for index, name in enumerate(node.input):
-        if name in values:
-            known[name] = values[name]
-        elif name in activations and LOOKS_ONLY.get(node.op_type) == index:
-            known[name] = activations[name]
-        elif name:
-            return None
-    if node.op_type == "Unsqueeze" and opset < _AXES_ARE_INPUT:
-        (axes,) = (helper.get_attribute_value(a) for a in node.attribute if a.name == "axes")
-        node = helper.make_node("Unsqueeze", [node.input[0], "axes of it"], node.output)
-        known["axes of it"], opset = np.array(axes, np.int64), _AXES_ARE_INPUT
-    try:
-        return [np.asarray(r) for r in ReferenceEvaluator(node, opsets={"": opset}).run(None, known)]
-    except Exception:  # what the evaluator cannot compute is reported as an unsupported node
-        return None

@@ -1,4 +1,4 @@
-"""What is constant folds in every opset, and opsets after the last that was read as a whole."""
+"""Opsets after the last that was read as a whole."""
 
 from __future__ import annotations
 
@@ -7,37 +7,12 @@ from typing import Any
 import onnx
 import pytest
 from inn_exporter.importers import import_onnx
-from inn_exporter.importers.refusals import OPSETS, WIDENED, opset_problems
+from inn_exporter.importers.opsets import OPSETS, WIDENED, opset_problems
 from inn_exporter.operators import IMPORTERS
 from inn_runtime import UsageError
 from networks import Network
 from onnx import ModelProto, defs
 from parity import Parity, operators
-
-
-def shape_arithmetic(opset: int) -> Network:
-    """A reshape to a shape that is computed from the input's, as PyTorch writes it."""
-    n = Network(opset)
-
-    def axes(op: str, x: str, value: int) -> str:
-        return n.node(op, x, n.integers(value)) if opset >= 13 else n.node(op, x, axes=[value])
-
-    x = n.relu(n.conv(n.input(3, 6, 4), 3, 8))
-    shape = n.node("Shape", x)
-    batch, channels = (n.node("Gather", shape, n.constant(i, int), axis=0) for i in range(2))
-    rows = axes("Squeeze", n.node("Slice", shape, *map(n.integers, (2, 3, 0))), 0)
-    half = n.node("Div", channels, n.constant(2, int))
-    sizes = [axes("Unsqueeze", value, 0) for value in (batch, half, n.node("Mul", rows, n.constant(2, int)))]
-    x = n.node("Reshape", x, n.node("Concat", *sizes, n.integers(-1), axis=0))
-    wide = axes("Unsqueeze", axes("Unsqueeze", n.weight(4), -1), 2)  # a stored constant
-    n.output(n.node("Mul", x, wide), 4)
-    return n
-
-
-@pytest.mark.parametrize("opset", [11, 12, 13, 17])
-def test_shape_arithmetic_folds(opset: int, assert_import_parity: Parity) -> None:
-    graph = assert_import_parity(shape_arithmetic(opset).model())
-    assert operators(graph) == operators(import_onnx(shape_arithmetic(13).model())), "as at opset 13"
 
 
 def later_form(opset: int, op: str = "Elu", **attributes: Any) -> ModelProto:

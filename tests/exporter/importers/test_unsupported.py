@@ -120,13 +120,17 @@ def test_operators_are_named_with_the_inputs_problems() -> None:
     x = n.node("Resize", x, "", "", n.node("Concat", n.integers(1, 3), half, n.integers(4), axis=0))
     n.output(n.node("Selu", n.node("LSTM", x, n.weight(1, 24, 8), n.weight(1, 24, 6))), 4)
     n.output(n.node("Cast", "tokens", to=TensorProto.FLOAT))
+    frames = n.node("Unsqueeze", "x", n.integers(1))
+    n.output(n.node("Conv", frames, n.weight(2, 1, 3, 3, 3)), 5)
+    n.node("Sin", "x")  # nothing reads it
     with pytest.raises(UsageError) as caught:
         import_onnx(n.model(check=False))
     first, *reasons = [line.strip() for line in str(caught.value).splitlines()]
-    assert first == "network: cannot be imported, for 4 reasons:"
+    assert first == "network: cannot be imported, for 5 reasons:"
+    assert reasons.pop().startswith(f"{n.nodes[-2].name}: Conv: {EXPECTED['Conv']}")
     assert reasons == [
         "input 'x': dimension 2 is open; give its size with --input-shape",
         "input 'tokens': expected float32, found int64; give embedded tokens",
-        f"{n.nodes[-3].name}: LSTM: {EXPECTED['LSTM']}",
-        f"{n.nodes[-2].name}: Selu: this operator is not supported",
+        f"{n.nodes[-6].name}: LSTM: {EXPECTED['LSTM']}",
+        f"{n.nodes[-5].name}: Selu: this operator is not supported",
     ]
