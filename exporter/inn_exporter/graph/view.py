@@ -67,11 +67,13 @@ class View:
         return replace(self, dims=tuple(self.dims[dim] for dim in order))
 
     def reshaped(self, shape: Sequence[int]) -> View | None:
-        """The same elements as ``shape``; None where it cuts through factors."""
+        """The same elements as ``shape``; None where it cuts through factors, or holds another number."""
         view, rest, dims = self, [factor for dim in self.dims for factor in dim], []
         for size in shape:
             dim: ViewAxis = ()
             while size != 1:
+                if not rest:
+                    return None
                 factor = rest.pop(0)
                 if size % factor.size:
                     if factor.size % size:
@@ -81,7 +83,7 @@ class View:
                     rest.insert(0, inner)
                 dim, size = (*dim, factor), size // factor.size
             dims.append(dim)
-        return replace(view, dims=tuple(dims))
+        return None if rest else replace(view, dims=tuple(dims))
 
     def _split(self, factor: ViewFactor, parts: ViewAxis) -> View:
         axes = tuple(_put(axis, factor, parts) for axis in self.axes)

@@ -1,4 +1,4 @@
-"""ONNX files (opset 11 to 21) to the canonical graph."""
+"""ONNX files to the canonical graph."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from inn_runtime.errors import UsageError
-from onnx import ModelProto
+from inn_runtime.errors import InnError, UsageError
+from onnx import ModelProto, NodeProto
 
 from ..errors import UnsupportedGraphError
 from ..graph.graph import Graph, Node
+from ..graph.view import View
 from ..operators import IMPORTERS, SEVERAL_OUTPUTS
 from ..operators.graph_builder import GraphBuilder
 from ..operators.onnx_node import OnnxNode, UnsupportedNodeError
 from .patterns import recognise
 from .prepare import Prepared, prepare
-from .refusals import unsupported_operator
+from .unsupported import unsupported_form, unsupported_operator
 
 
 def import_onnx(
@@ -55,28 +56,42 @@ class _Import:
     def run(self, name: str) -> Graph:
         problems = []
         read = {n for proto in self._source.nodes for n in proto.input} | set(self._source.outputs)
+        constants = {constant: values.shape for constant, values in self._source.values.items()}
         unknown: set[str] = set()
         for proto in self._source.nodes:
             node = OnnxNode(proto, self._builder)
+            outputs = [output for output in proto.output if output]
             try:
                 if not node.is_standard or proto.op_type not in IMPORTERS:
                     raise node.unsupported(unsupported_operator(proto))
-                extra = read.intersection(filter(None, proto.output[1:]))
+                if reason := unsupported_form(proto, constants):
+                    raise node.unsupported(reason)
+                if unknown.intersection(proto.input):
+                    unknown.update(outputs)  # the cause is on the list already
+                    continue
+                extra = read.intersection(outputs[1:])
                 if extra and proto.op_type not in SEVERAL_OUTPUTS:
                     raise node.unsupported(f"its output {min(extra)!r} is used")
-                if proto.output[0] not in self._builder.shapes and unknown.intersection(proto.input):
-                    unknown.update(proto.output)  # the cause is on the list already
-                    continue
-                result = IMPORTERS[proto.op_type](node)
-                if isinstance(result, Node) and self._builder.shapes.get(result.output, (1,))[:1] != (1,):
-                    raise node.unsupported(f"an output of shape {node.output_shape}, whose batch comes later")
+                result = self._imported(node, proto)
             except UnsupportedNodeError as problem:
                 problems.append(str(problem))
-                unknown.update(proto.output)
+                unknown.update(outputs)
                 continue
             self._builder.write(proto.output[0], result)
         self._refuse(problems)
         return self._finish(name)
+
+    def _imported(self, node: OnnxNode, proto: NodeProto) -> Node | View:
+        """What a node is; whatever goes wrong on the way, it is the node that is not supported."""
+        try:
+            result = IMPORTERS[proto.op_type](node)
+            if isinstance(result, Node) and node.output_shape[:1] != (1,):
+                raise node.unsupported(f"an output of shape {node.output_shape}, whose batch comes later")
+        except (UnsupportedNodeError, InnError):
+            raise
+        except Exception:  # an importer relies on what this node does not have
+            raise node.unsupported("this form is not supported") from None
+        return result
 
     def _refuse(self, problems: list[str]) -> None:
         if problems:

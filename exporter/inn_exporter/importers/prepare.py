@@ -20,21 +20,14 @@ from onnx import (
     numpy_helper,
     shape_inference,
 )
-from onnx.reference import ReferenceEvaluator
 
+from ..operators import IMPORTERS
 from .batch import set_batch_to_one
-from .refusals import DEFAULT_DOMAINS, hopeless_nodes, input_problems, missing_files, opset_problem, refusal
-
-_RANDOM = {
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-}
-_LOOKS_ONLY = {"Shape": 0, "Size": 0, "CastLike": 1}
-"""Operators that ask an input for no more than its shape and type, and which input."""
+from .evaluation import results
+from .opsets import DEFAULT_DOMAINS, opset_problems
+from .precision import to_float32
+from .refusals import input_problems, missing_files, refusal
+from .unsupported import hopeless_nodes
 
 
 @dataclass
@@ -72,6 +65,7 @@ def prepare(
         onnx.checker.check_model(model)
         if model.functions:
             model = inliner.inline_local_functions(model)
+        to_float32(model)
     batch = _fix_inputs(model, input_shapes)
     _drop_dead_nodes(model)
     with _valid(label):
@@ -129,10 +123,10 @@ def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -
     """The opset; raises with every reason why the model as a whole cannot be imported."""
     if not model.HasField("graph"):
         raise UsageError(f"{label}: not a valid ONNX model: it holds no graph")
-    opset = opset_problem(model)
-    problems = [*([opset] if opset else []), *input_problems(model.graph, shapes)]
+    problems = [*opset_problems(model, IMPORTERS), *input_problems(model.graph, shapes)]
     if problems:
-        raise UsageError(refusal(label, [*problems, *hopeless_nodes(model.graph)]))
+        _drop_dead_nodes(model)
+        raise UsageError(refusal(label, [*problems, *hopeless_nodes(model, IMPORTERS)]))
     return next(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS)
 
 
@@ -223,11 +217,11 @@ def _evaluate(
     """Turn nodes whose result is known (stored constants, shape arithmetic) into initializers."""
     left = []
     for node in model.graph.node:
-        results = _results(node, values, activations, opset)
-        if results is None:
+        found = results(node, values, activations, opset)
+        if found is None:
             left.append(node)
             continue
-        for name, array in zip(node.output, results):
+        for name, array in zip(node.output, found):
             if name:
                 values[name] = array
                 model.graph.initializer.append(numpy_helper.from_array(array, name))
@@ -235,23 +229,3 @@ def _evaluate(
     if changed:
         _replace_nodes(model, left)
     return changed
-
-
-def _results(
-    node: NodeProto, values: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray], opset: int
-) -> list[np.ndarray] | None:
-    """A node's outputs, or None where they depend on the network's inputs."""
-    if node.op_type in _RANDOM or node.domain not in DEFAULT_DOMAINS:
-        return None
-    known = {}
-    for index, name in enumerate(node.input):
-        if name in values:
-            known[name] = values[name]
-        elif name in activations and _LOOKS_ONLY.get(node.op_type) == index:
-            known[name] = activations[name]
-        elif name:
-            return None
-    try:
-        return [np.asarray(r) for r in ReferenceEvaluator(node, opsets={"": opset}).run(None, known)]
-    except Exception:  # what the evaluator cannot compute is reported as an unsupported node
-        return None

@@ -1,50 +1,13 @@
-"""Why a file cannot be imported, and what to do about it."""
+"""Why a file as a whole cannot be imported, and what to do about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, external_data_helper
+from onnx import GraphProto, ModelProto, TensorProto, external_data_helper
 
-OPSETS = range(11, 22)
-WITHDRAWN = range(18, 21)
-"""Opsets whose GroupNormalization has a scale for each group only, which was an error in ONNX."""
-DEFAULT_DOMAINS = ("", "ai.onnx")
-
-_CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
-_QUANTISED = {
-    "ConvInteger",
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "MatMulInteger",
-    "QLinearConv",
-    "QLinearMatMul",
-    "QuantizeLinear",
-}
-
-
-def unsupported_operator(node: NodeProto) -> str:
-    """Why no importer takes a node."""
-    if node.domain not in DEFAULT_DOMAINS:
-        return f"an operator of the domain {node.domain!r}: export with ONNX's own operators only"
-    if node.op_type in _CONTROL_FLOW:
-        return "control flow (a subgraph): export with fixed shapes and options, so that it is decided then"
-    if node.op_type in _QUANTISED:
-        return "a quantised network: export it in float32; --storage int8 makes the bundle small"
-    return "this operator is not supported"
-
-
-def opset_problem(model: ModelProto) -> str | None:
-    """What is wrong with the version of the operator set."""
-    versions = [entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS]
-    found = versions[0] if versions else 0
-    if found in WITHDRAWN and any(node.op_type == "GroupNormalization" for node in model.graph.node):
-        return f"ONNX withdrew the GroupNormalization of opset {found}; export with opset 21, or 17"
-    if found in OPSETS:
-        return None
-    advice = "onnx.version_converter brings it up" if 0 < found < OPSETS[0] else "export with one of these"
-    return f"expected opset {OPSETS[0]} to {OPSETS[-1]}, found {found}; {advice}"
+from .precision import NARROW, converted_inputs
 
 
 def input_problems(graph: GraphProto, shapes: Mapping[str, Sequence[int]]) -> list[str]:
@@ -53,15 +16,14 @@ def input_problems(graph: GraphProto, shapes: Mapping[str, Sequence[int]]) -> li
     initializers = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in initializers]
     names = [info.name for info in inputs]
+    floats = converted_inputs(graph)
     for unknown in sorted(set(shapes) - set(names)):
         problems.append(f"no input is named {unknown!r}; its inputs are {', '.join(names)}")
     batches = []
     for info in inputs:
         where, tensor = f"input {info.name!r}", info.type.tensor_type
-        if tensor.elem_type != TensorProto.FLOAT:
-            found = TensorProto.DataType.Name(tensor.elem_type).lower()
-            advice = "; give embedded tokens" if "int" in found else ""
-            problems.append(f"{where}: expected float32, found {found}{advice}")
+        if info.name not in floats:
+            problems.append(f"{where}: expected float32, found {_kind(tensor.elem_type)}")
         given, dims = list(shapes.get(info.name, ())), tensor.shape.dim
         lengths = [dim.dim_value for dim in dims]
         if given and tensor.HasField("shape") and len(given) != len(dims):
@@ -80,14 +42,12 @@ def input_problems(graph: GraphProto, shapes: Mapping[str, Sequence[int]]) -> li
     return problems
 
 
-def hopeless_nodes(graph: GraphProto) -> list[str]:
-    """Nodes that nothing will make importable, whatever their inputs are."""
-    found = []
-    for node in graph.node:
-        hopeless = node.op_type in _CONTROL_FLOW | _QUANTISED or node.domain not in DEFAULT_DOMAINS
-        if hopeless:
-            found.append(f"{node.name or node.output[0]}: {node.op_type}: {unsupported_operator(node)}")
-    return found
+def _kind(kind: int) -> str:
+    """What messages say of an input's type that cannot be read."""
+    found = TensorProto.DataType.Name(kind).lower()
+    if kind in NARROW:
+        return f"{found}, which only a Cast to a float type may read"
+    return f"{found}; give embedded tokens" if "int" in found else found
 
 
 def missing_files(model: ModelProto, folder: Path) -> list[str]:

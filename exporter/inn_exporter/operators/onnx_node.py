@@ -25,7 +25,7 @@ class OnnxNode:
         self._proto = proto
         self._builder = builder
         self._attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
-        self.name = proto.name or proto.output[0]
+        self.name = proto.name or next(filter(None, proto.output), proto.op_type)
         self.opset = builder.opset
         self.is_standard = proto.domain in ("", "ai.onnx")
 
@@ -50,6 +50,7 @@ class OnnxNode:
         name = self._proto.input[index]
         if name in self._builder.values:
             raise self.unsupported(f"input {index} is a constant")
+        self._shape(name)  # a view needs it
         return self._builder.view(name)
 
     @property

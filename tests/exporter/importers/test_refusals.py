@@ -98,7 +98,7 @@ def test_shapes_that_do_not_fit() -> None:
     )
 
 
-@pytest.mark.parametrize("opset", [7, 10, 22, 23])
+@pytest.mark.parametrize("opset", [7, 10, 1000])
 def test_opset(opset: int) -> None:
     n = Network()
     n.output(n.relu(n.input(3, 4, 4)), 4)
@@ -127,7 +127,7 @@ def test_open_extent() -> None:
     refused(n.model(), "no input is named 'z'; its inputs are x", input_shapes={"z": (1, 3, 4, 4)})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(TensorProto.INT64, "int64"), (TensorProto.FLOAT16, "float16")])
+@pytest.mark.parametrize(("kind", "name"), [(TensorProto.INT64, "int64"), (TensorProto.BOOL, "bool")])
 def test_input_type(kind: int, name: str) -> None:
     n = Network()
     n.output(n.node("Cast", n.input(3, 4, 4, kind=kind), to=TensorProto.FLOAT), 4)
@@ -205,9 +205,12 @@ def test_outputs_that_are_no_networks() -> None:
 
 def test_every_unsupported_node_is_listed() -> None:
     n = Network()
-    x = n.node("Pad", n.input(4, 6, 6), n.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="edge")
-    x = n.node("Pad", x, n.integers(0, 0, -1, -1, 0, 0, -1, -1), mode="edge")
-    x = n.node("Selu", x, alpha=0.125)
+    x = n.input(4, 6, 6)
+    edge = n.node("Pad", x, n.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="edge")
+    behind = n.node("Pad", edge, n.integers(0, 0, -1, -1, 0, 0, -1, -1), mode="edge")
+    crop = n.node("Pad", x, n.integers(0, 0, -1, -1, 0, 0, -1, -1), mode="edge")
+    n.output(crop, 4)
+    x = n.node("Selu", behind, alpha=0.125)
     n.nodes.append(helper.make_node("Fancy", [x], ["fancy_out"], name="fancy", domain="mine", mode="fast"))
     x = n.node("Gemm", n.node("Flatten", n.relu("fancy_out")), n.weight(144, 2), transA=1)
     n.output(x)
@@ -218,8 +221,8 @@ def test_every_unsupported_node_is_listed() -> None:
     first, *listed = str(caught.value).splitlines()
     assert first == "network: 4 nodes cannot be imported:"
     names = [line.split(":")[0].strip() for line in listed]
-    # What follows is only unknown for now.
-    assert names == ["pad_0", "pad_1", "selu_2", "fancy"]
+    # What follows is only unknown for now; operators without importer are named wherever they are.
+    assert names == ["pad_0", "pad_2", "selu_3", "fancy"]
     assert "Pad(mode=edge): padding of mode 'edge'" in listed[0]
     assert "Selu(alpha=0.125): this operator is not supported" in listed[2]
     assert "Fancy(mode=fast)" in listed[3]
@@ -404,8 +407,8 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
     "zero": (lambda n: n.node("Div", vector(n), n.constant(0)), "a division by zero"),
     "limits": (lambda n: n.node("Max", vector(n), n.weight(6)), "holds 6 values, expected one"),
     "cast": (
-        lambda n: n.node("Cast", n.node("Cast", vector(n), to=TensorProto.DOUBLE), to=TensorProto.FLOAT),
-        "Cast(to=11): only of float32 to itself",
+        lambda n: n.node("Cast", n.node("Cast", vector(n), to=TensorProto.INT64), to=TensorProto.FLOAT),
+        "Cast(to=7): only of float32 to itself",
     ),
 }
 
@@ -442,7 +445,8 @@ def test_withdrawn_group_normalisation() -> None:
 
 def test_group_normalisation_that_does_not_fit() -> None:
     n = Network(opset=21)
-    x = n.node("GroupNormalization", image(n), n.weight(6), n.weight(6), num_groups=4)
+    x = image(n)
+    n.output(n.node("GroupNormalization", x, n.weight(6), n.weight(6), num_groups=4), 4)
     n.output(n.node("GroupNormalization", x, n.weight(2), n.weight(6), num_groups=2), 4)
     refused(
         n.model(check=False),
