@@ -5,7 +5,8 @@
 Each is exported without calibration or with quadratures, and compared at sizes 1, .6 and .25: the full size
 with the source file in ONNX Runtime (by the export itself), the others with the resized ONNX there. Every
 tenth has neighbouring channels that are equal: at half width it must lose nothing. Writes
-``benchmarks/results/random_networks.json`` as it goes, and says which seeds are wrong.
+``benchmarks/results/random_networks.json`` as it goes, and says which seeds are wrong or refused (a network
+none of whose widths can change, for one).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import tempfile
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import inn_exporter
@@ -32,8 +34,8 @@ LOST_BY_TWINS = 1e-3
 """Of an output's variance."""
 
 
-def wrong(seed: int, folder: Path) -> str | None:
-    """What is wrong with a network, in one line."""
+def judged(seed: int, folder: Path) -> tuple[str, str]:
+    """``accepted``, ``refused`` or ``wrong``, and what was said or found, in one line."""
     twins = seed % 10 == 0
     model, shapes = random_network(seed, twins)
     random = np.random.default_rng(seed)
@@ -53,12 +55,12 @@ def wrong(seed: int, folder: Path) -> str | None:
                     lost = float(np.square(outputs[name] - values).mean() / max(values.var(), 1e-12))
                     apart = relative_difference(outputs[name], values)
                     if lost > LOST_BY_TWINS if twins else not apart <= TOLERANCE:
-                        return f"size {size:g}: {name}: {lost if twins else apart:.1e}"
+                        return "wrong", f"size {size:g}: {name}: {lost if twins else apart:.1e}"
     except InnError as error:
-        return str(error).splitlines()[0]
+        return "refused", str(error).splitlines()[0]
     except Exception as error:  # a traceback is what this looks for
-        return f"{type(error).__name__}: {error}"
-    return None
+        return "wrong", f"{type(error).__name__}: {error}"
+    return "accepted", ""
 
 
 def main() -> None:
@@ -69,19 +71,21 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     onnxruntime.set_default_logger_severity(4)
-    start, found = time.perf_counter(), []
+    start, found = time.perf_counter(), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(arguments.networks):
             seed = arguments.first + number
-            if (what := wrong(seed, Path(folder))) is not None:
-                found.append(seed)
-                print(f"seed {seed}: {what}", flush=True)
+            verdict, what = judged(seed, Path(folder))
+            found[verdict] += 1
+            if verdict != "accepted":
+                print(f"seed {seed} {verdict}: {what}", flush=True)
             if (number + 1) % 50 == 0 or number + 1 == arguments.networks:
                 minutes = (time.perf_counter() - start) / 60
-                print(f"{number + 1} networks, {len(found)} wrong ({minutes:.0f} min)", flush=True)
+                counts = ", ".join(f"{found[name]} {name}" for name in ("accepted", "refused", "wrong"))
+                print(f"{number + 1} networks: {counts} ({minutes:.0f} min)", flush=True)
                 results = Results("random", arguments.first)
-                results.add("accepted", 1.0, "networks", number + 1, number + 1)
-                results.add("accepted", 1.0, "wrong", len(found), number + 1)
+                for name in ("accepted", "refused", "wrong"):
+                    results.add("export", 1.0, name, found[name], number + 1)
                 results.write(arguments.output)
 
 

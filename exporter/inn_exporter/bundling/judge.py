@@ -172,7 +172,10 @@ def _worst_rounded(graph: Graph, storage: str) -> tuple[str | None, float]:
 
 
 def _bound(model: ModelProto, storage: str) -> float:
-    half = any(tensor.data_type == tensor.FLOAT16 for tensor in model.graph.initializer)
+    held = [
+        attribute.t for node in model.graph.node for attribute in node.attribute if attribute.HasField("t")
+    ]
+    half = any(tensor.data_type == tensor.FLOAT16 for tensor in (*model.graph.initializer, *held))
     return max(BOUNDS[storage], HALF_PRECISION if half else 0.0)
 
 

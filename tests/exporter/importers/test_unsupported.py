@@ -118,7 +118,7 @@ def test_operators_are_named_with_the_inputs_problems() -> None:
         "BitShift", extent, n.constant([1], "uint64"), direction="RIGHT"
     )  # of shapes alone: who knows
     x = n.node("Resize", x, "", "", n.node("Concat", n.integers(1, 3), half, n.integers(4), axis=0))
-    n.output(n.node("Selu", n.node("LSTM", x, n.weight(1, 24, 8), n.weight(1, 24, 6))), 4)
+    n.output(n.node("Shrink", n.node("LSTM", x, n.weight(1, 24, 8), n.weight(1, 24, 6))), 4)
     n.output(n.node("Cast", "tokens", to=TensorProto.FLOAT))
     frames = n.node("Unsqueeze", "x", n.integers(1))
     n.output(n.node("Conv", frames, n.weight(2, 1, 3, 3, 3)), 5)
@@ -132,5 +132,5 @@ def test_operators_are_named_with_the_inputs_problems() -> None:
         "input 'x': dimension 2 is open; give its size with --input-shape",
         "input 'tokens': expected float32, found int64; give embedded tokens",
         f"{n.nodes[-6].name}: LSTM: {EXPECTED['LSTM']}",
-        f"{n.nodes[-5].name}: Selu: this operator is not supported",
+        f"{n.nodes[-5].name}: Shrink: this operator is not supported",
     ]
