@@ -159,8 +159,16 @@ def _resize(node: OnnxNode) -> Node:
         raise node.unsupported(f"interpolation of mode {mode!r}")
     if node.integer("exclude_outside", 0):
         raise node.unsupported("interpolation that excludes what is outside")
-    scales = tuple(float(factor) for factor in factors)
+    scales = tuple(_scale(size, out) for size, out in zip(shape, target))
     return node.canonical("Resize", [node.input(0), ""], mode=mode, scales=scales, **attributes)
+
+
+def _scale(size: int, target: int) -> float:
+    """The float32 next to target / size of which ONNX makes ``target``: it rounds the product down."""
+    scale = np.float32(target / size)
+    while int(np.float32(size) * scale) < target or int(size * float(scale)) < target:
+        scale = np.nextafter(scale, np.float32(np.inf))
+    return float(scale)
 
 
 @imports("DepthToSpace")

@@ -330,6 +330,7 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
         "nearest": lambda: resized(2, 3, mode="nearest", nearest_mode="floor", how="asymmetric"),
         "nearest of PyTorch": lambda: resized(2, 2, mode="nearest", nearest_mode="round_prefer_floor"),
         "linear": lambda: resized(2, 2, mode="linear"),
+        "linear, 9 to 17: no float32": lambda: resized(1.88889, 1.75, mode="linear"),
         "linear, corners aligned": lambda: resized(2, 3, mode="linear", how="align_corners"),
         "linear, smaller": lambda: resized(1 / 3, 0.5, mode="linear"),
     },
