@@ -7,6 +7,7 @@ room, files import each other, but not in a circle. Imports in functions and for
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,24 @@ def test_the_runtime_knows_nothing_of_the_exporter() -> None:
     for module in MODULES:
         if module.startswith("inn_runtime"):
             assert not [other for other in imported(module) if other.startswith("inn_exporter")], module
+
+
+def test_no_study_needs_another() -> None:
+    """In the benchmarks, studies and reports stand on networks and harness, networks on the harness."""
+    below = {
+        "harness": {"harness"},
+        "networks": {"harness", "networks"},
+        "studies": {"harness", "networks"},
+        "reports": {"harness", "networks"},
+    }
+    for room, allowed in below.items():
+        files = list((ROOT / "benchmarks" / room).rglob("*.py"))
+        assert files, room
+        for path in files:
+            found = re.findall(
+                r"^\s*(?:from|import) benchmarks\.(\w+)", path.read_text(encoding="utf-8"), re.M
+            )
+            assert set(found) <= allowed, path
 
 
 def test_no_file_is_imported_by_what_it_imports() -> None:
