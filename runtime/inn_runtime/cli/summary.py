@@ -8,8 +8,7 @@ from typing import Any
 from ..network import Bundle
 from .table import format_table
 
-_SHOWN = 5
-"""Labels, and kernels stored in an unusual way."""
+_SHOWN_LABELS = 5
 _COSTS = {"flops": "FLOPs", "params": "parameters", "latency": "latency"}
 
 
@@ -51,22 +50,12 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "kernel": ", ".join(sorted({kernel for kernel, _ in axes})),
         "quadrature": ", ".join(rules),
         "align": manifest.align,
-        "storage": _storage(bundle),
         "schedule": manifest.schedule,
         "n": manifest.curve.get("n"),
         "safe_from": manifest.curve.get("safe_from"),
         "source_difference": manifest.source_difference,
         "sizes": sizes,
     }
-
-
-def _storage(bundle: Bundle) -> dict[str, list[str]]:
-    """How kernels are stored, the usual way first, and which; vectors, as biases are, are float32."""
-    stored: dict[str, list[str]] = {}
-    for weight in bundle.manifest.weights:
-        if len(weight.dims) > 1:
-            stored.setdefault(bundle.storage(f"weight/{weight.name}"), []).append(weight.name)
-    return dict(sorted(stored.items(), key=lambda item: -len(item[1])))
 
 
 def format_summary(summary: dict[str, Any]) -> str:
@@ -85,8 +74,8 @@ def format_summary(summary: dict[str, Any]) -> str:
             facts.append((kind[:-1], f"{name}  {' x '.join(map(str, shape))}"))
     labels = summary["labels"]
     if labels:
-        more = ", …" if len(labels) > _SHOWN else ""
-        facts.append(("labels", f"{len(labels)}: {', '.join(labels[:_SHOWN])}{more}"))
+        more = ", …" if len(labels) > _SHOWN_LABELS else ""
+        facts.append(("labels", f"{len(labels)}: {', '.join(labels[:_SHOWN_LABELS])}{more}"))
     facts.append(
         (
             "resized",
@@ -94,8 +83,6 @@ def format_summary(summary: dict[str, Any]) -> str:
             f"widths in multiples of {summary['align']}",
         )
     )
-    if summary["storage"]:
-        facts.append(("kernels", _format_storage(summary["storage"])))
     if summary["schedule"] != "uniform":
         cost = _COSTS[summary["schedule"]]
         facts.append(
@@ -111,15 +98,6 @@ def format_summary(summary: dict[str, Any]) -> str:
         facts.append(("safe", f"from size {summary['safe_from']:g} up"))
     lines = [f"{key:<10}{value}" for key, value in facts]
     return "\n".join([summary["name"], *lines, "", _curve(summary["sizes"])])
-
-
-def _format_storage(stored: dict[str, list[str]]) -> str:
-    (usual, kernels), *others = stored.items()
-    parts = [f"{len(kernels)} in {usual}"]
-    for kind, names in others:
-        more = ", …" if len(names) > _SHOWN else ""
-        parts.append(f"{len(names)} in {kind} ({', '.join(names[:_SHOWN])}{more})")
-    return ", ".join(parts)
 
 
 def _curve(sizes: list[dict[str, Any]]) -> str:

@@ -37,18 +37,6 @@ def test_info_says_what_widths_were_chosen_by(cli: Run, bundle: Path, tmp_path: 
     assert json.loads(cli("info", path, "--json")[1])["schedule"] == "flops"
 
 
-def test_info_says_how_kernels_are_stored(cli: Run, bundle: Path, tmp_path: Path) -> None:
-    assert "kernels   3 in float16\n" in cli("info", bundle)[1]
-    values = tiny.tensors()
-    values["weight/w1"] = values["weight/w1"].astype(np.float32)
-    path = tiny.write(tmp_path / "b.inn", values=values)
-    assert "kernels   2 in float16, 1 in float32 (w1)\n" in cli("info", path)[1]
-    assert json.loads(cli("info", path, "--json")[1])["storage"] == {
-        "float16": ["w0", "w2"],
-        "float32": ["w1"],
-    }
-
-
 def test_info_as_json(cli: Run, bundle: Path) -> None:
     code, output, _ = cli("info", bundle, "--json")
     found = json.loads(output)
