@@ -16,13 +16,14 @@ from dataclasses import replace
 import numpy as np
 import onnx
 from inn_runtime.engine.library import find_local_library
-from inn_runtime.errors import InnError
+from inn_runtime.errors import InnError, UsageError
 from inn_runtime.network import Bundle
 from inn_runtime.source import SourceModel, relative_difference
 from onnx import ModelProto, ValueInfoProto
 
 from ..execution import forward
 from ..graph.graph import Graph
+from ..importers.precision import to_float32
 from ..storage.stored import store
 
 BOUNDS = {"float32": 1e-4, "float16": 3e-3, "int8": 0.1}
@@ -42,10 +43,19 @@ class SourceMismatchError(InnError):
 
 
 def read_source(model: str | os.PathLike[str] | ModelProto) -> tuple[SourceModel, ModelProto]:
-    """The source in ONNX Runtime, and as it was read; `import_onnx` has accepted it."""
-    if isinstance(model, ModelProto):
-        return SourceModel(model.SerializeToString(), model.graph.name or "model"), model
-    return SourceModel(model), onnx.load(os.fspath(model))
+    """The source in ONNX Runtime, and as it was read; `import_onnx` has accepted it.
+
+    ONNX Runtime has many operators in float32 only: what it cannot load as it is, it runs in that.
+    """
+    content = model if isinstance(model, ModelProto) else onnx.load(os.fspath(model))
+    label = (model.graph.name or "model") if isinstance(model, ModelProto) else os.fspath(model)
+    try:
+        return SourceModel(content.SerializeToString() if content is model else label, label), content
+    except UsageError:
+        single = ModelProto()
+        single.CopyFrom(content)
+        to_float32(single)
+        return SourceModel(single.SerializeToString(), label), content
 
 
 class Judge:

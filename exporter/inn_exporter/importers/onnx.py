@@ -15,8 +15,10 @@ from ..graph.view import View
 from ..operators import IMPORTERS, SEVERAL_OUTPUTS
 from ..operators.graph_builder import GraphBuilder
 from ..operators.onnx_node import OnnxNode, UnsupportedNodeError
+from .masks import with_finite_masks
 from .patterns import recognise
 from .prepare import Prepared, prepare
+from .refusals import refusal
 from .unsupported import unsupported_form, unsupported_operator
 
 
@@ -39,7 +41,7 @@ def import_onnx(
         that are not finite
     UnsupportedGraphError : lists every node that cannot be imported
     """
-    prepared = prepare(source, input_shapes or {})
+    prepared = with_finite_masks(prepare(source, input_shapes or {}))
     default = prepared.label if isinstance(source, ModelProto) else Path(source).stem
     return _Import(prepared).run(name or default)
 
@@ -54,7 +56,7 @@ class _Import:
         )
 
     def run(self, name: str) -> Graph:
-        problems = []
+        problems, broken = [], []
         read = {n for proto in self._source.nodes for n in proto.input} | set(self._source.outputs)
         constants = {constant: values.shape for constant, values in self._source.values.items()}
         unknown: set[str] = set()
@@ -77,8 +79,12 @@ class _Import:
                 problems.append(str(problem))
                 unknown.update(outputs)
                 continue
+            except UsageError as problem:  # a constant that is not finite
+                broken.append(str(problem).removeprefix(f"{self._source.label}: "))
+                unknown.update(outputs)
+                continue
             self._builder.write(proto.output[0], result)
-        self._refuse(problems)
+        self._refuse(problems, list(dict.fromkeys(broken)))
         return self._finish(name)
 
     def _imported(self, node: OnnxNode, proto: NodeProto) -> Node | View:
@@ -93,11 +99,13 @@ class _Import:
             raise node.unsupported("this form is not supported") from None
         return result
 
-    def _refuse(self, problems: list[str]) -> None:
+    def _refuse(self, problems: list[str], broken: list[str]) -> None:
+        if broken and not problems:
+            raise UsageError(refusal(self._source.label, broken))
         if problems:
             count = f"{len(problems)} node" + ("s" if len(problems) > 1 else "")
             raise UnsupportedGraphError(
-                "\n  ".join([f"{self._source.label}: {count} cannot be imported:", *problems])
+                "\n  ".join([f"{self._source.label}: {count} cannot be imported:", *problems, *broken])
             )
 
     def _finish(self, name: str) -> Graph:
@@ -123,22 +131,24 @@ class _Import:
     def _output_names(self) -> dict[str, str]:
         """Tensor → the name of the network's output that it is, where a node without effect writes that."""
         result: dict[str, str] = {}
-        label = self._source.label
+        problems = []
         for output in self._source.outputs:
             view = None if output in self._builder.values else self._builder.view(output)
+            where = f"output {output!r}"
             if view is not None and view.shape[:1] != (1,):
-                raise UsageError(
-                    f"{label}: output {output!r}: expected the batch first, found shape {view.shape}"
-                )
+                problems.append(f"{where}: expected the batch first, found shape {view.shape}")
+                continue
             tensor = output if view is None else self._builder.arranged(view, view.dims[1:], output)
             written = {node.output for node in self._builder.nodes}
             if tensor in self._source.inputs:
-                raise UsageError(f"{label}: output {output!r} is the input {tensor!r}, unchanged")
-            if tensor not in written:
-                raise UsageError(f"{label}: output {output!r} does not depend on an input")
-            if tensor in result:
-                raise UsageError(f"{label}: outputs {result[tensor]!r} and {output!r} are the same tensor")
+                problems.append(f"{where} is the input {tensor!r}, unchanged")
+            elif tensor not in written:
+                problems.append(f"{where} does not depend on an input")
+            elif tensor in result:
+                problems.append(f"outputs {result[tensor]!r} and {output!r} are the same tensor")
             result[tensor] = output
+        if problems:
+            raise UsageError(refusal(self._source.label, problems))
         return result
 
 

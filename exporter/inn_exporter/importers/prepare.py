@@ -61,6 +61,7 @@ def prepare(
     """Read a model; see `import_onnx` for the arguments and errors."""
     model, label = _read(source)
     opset = _check(model, input_shapes, label)
+    _say_ranks(model, input_shapes)
     with _valid(label):
         onnx.checker.check_model(model)
         if model.functions:
@@ -130,6 +131,19 @@ def _check(model: ModelProto, shapes: Mapping[str, Sequence[int]], label: str) -
     return next(entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS)
 
 
+def _say_ranks(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Give inputs and outputs without a shape one, which ONNX's checker asks for.
+
+    Inputs have as many dimensions as the user says; outputs are inferred later.
+    """
+    for info in (*model.graph.input, *model.graph.output):
+        tensor = info.type.tensor_type
+        if info.type.HasField("tensor_type") and not tensor.HasField("shape"):
+            tensor.shape.SetInParent()
+            for _ in shapes.get(info.name, ()):
+                tensor.shape.dim.add()
+
+
 def _fix_inputs(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> int:
     """Remove initializers from the inputs and give every input a static shape; returns the batch.
 
@@ -142,9 +156,6 @@ def _fix_inputs(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> int:
     batch = 1
     for info in model.graph.input:
         tensor, given = info.type.tensor_type, shapes.get(info.name, ())
-        if not tensor.HasField("shape"):
-            for _ in given:
-                tensor.shape.dim.add()
         batch = max(1, tensor.shape.dim[0].dim_value)
         tensor.shape.dim[0].dim_value = batch
         for dim, length in zip(tensor.shape.dim[1:], given[1:]):

@@ -43,6 +43,10 @@ _REASONS = {
         f"post-processing: {_CUT}",
     ),
     **dict.fromkeys(
+        ("And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "Less", "LessOrEqual", "Not", "Or", "Xor"),
+        f"a condition that is computed: {_CUT}",
+    ),
+    **dict.fromkeys(
         ("AffineGrid", "GridSample"),
         f"pixels at computed places are not supported: use Resize for fixed ones, or {_CUT}",
     ),

@@ -170,7 +170,7 @@ def _matmul(node: OnnxNode) -> Node | View:
             raise node.unsupported(f"MatMul of shapes {weight.shape} and {node.shape(1)}")
         turned = (*range(rank - 2), rank - 1, rank - 2)
         names = [node.new_constant("weight", weight, of=0), node.new_constant("bias", np.zeros(len(weight)))]
-        x, target = _along_last(node, node.view(1).transposed(turned), weight)
+        x, target = along_last(node, node.view(1).transposed(turned), weight)
         return node.between("Linear", [x.tensor, *names], target).transposed(turned)
     if node.is_constant(1):
         weight = node.weight(1)
@@ -194,13 +194,13 @@ def _product(node: OnnxNode) -> Node | View:
 def _dense(node: OnnxNode, x: View, weight: np.ndarray, bias: np.ndarray) -> Node | View:
     """A layer along the last dimension of ``x``."""
     names = [node.new_constant("weight", weight, of=1), node.new_constant("bias", bias, of=2)]
-    x, target = _along_last(node, x, weight)
+    x, target = along_last(node, x, weight)
     if len(x.axes) == 1:
         return node.computed("Gemm", [x.tensor, *names], target, transB=1)
     return node.computed("Linear", [x.tensor, *names], target)
 
 
-def _along_last(node: OnnxNode, x: View, weight: np.ndarray) -> tuple[View, View]:
+def along_last(node: OnnxNode, x: View, weight: np.ndarray) -> tuple[View, View]:
     """``x`` as a view of a tensor whose last axis is its last dimension, and what a layer makes of it."""
     if x.shape[-1] != weight.shape[1]:  # ONNX's shape inference does not look
         raise node.unsupported(f"a weight of shape {weight.shape} for an input of shape {x.shape}")

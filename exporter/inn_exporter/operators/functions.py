@@ -10,7 +10,8 @@ from ..backend import ops
 from ..graph.graph import Node
 from ..graph.structure import Structure
 from .activations import Activation, imports_as_is
-from .base import Operator
+from .base import OnnxStep, Operator
+from .primitives import SOFTPLUS, TANH
 from .registry import imports, register
 
 if TYPE_CHECKING:
@@ -101,6 +102,30 @@ class Reciprocal(Function):
 
 
 @register
+class Mish(Activation):
+    """x · tanh(softplus(x))"""
+
+    def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
+        return inputs[0] * ops().tanh(ops().softplus(inputs[0]))
+
+    def onnx_nodes(self, node: Node) -> list[OnnxStep]:
+        x, y = node.inputs[0], node.output
+        return [
+            OnnxStep("Softplus", [x], f"{y}.softplus", {}, {}),
+            OnnxStep("Tanh", [f"{y}.softplus"], f"{y}.tanh", {}, {}),
+            OnnxStep("Mul", [x, f"{y}.tanh"], y, {}, {}),
+        ]
+
+    def lower(self, node: Node, lowering: LoweringContext) -> None:
+        order = lowering.order(node.inputs[0])
+        x = lowering.arranged(node.inputs[0], order)
+        steps = [lowering.temporary(node, name) for name in ("softplus", "tanh")]
+        lowering.emit("Activation", node, [x], output=steps[0], activation_type=SOFTPLUS)
+        lowering.emit("Activation", node, steps[:1], output=steps[1], activation_type=TANH)
+        lowering.emit("MulFusion", node, [x, steps[1]], order=order)
+
+
+@register
 class Softmax(Operator):
     """Softmax over one axis (opset 13's meaning); that axis keeps its size."""
 
@@ -120,7 +145,7 @@ class Softmax(Operator):
         lowering.emit("Softmax", node, [source], order=order, axis=[order.index(node.attributes["axis"])])
 
 
-for _op in ("Erf", "Sqrt", "Exp", "Log", "Abs", "Neg", "Reciprocal"):
+for _op in ("Erf", "Sqrt", "Exp", "Log", "Abs", "Neg", "Reciprocal", "Mish"):
     imports_as_is(_op)
 
 

@@ -15,6 +15,7 @@ from ..graph.graph import Node
 from ..graph.structure import Structure
 from ..graph.view import View, length, new_axis
 from .base import OnnxStep, Operator
+from .choosing import chosen
 from .registry import imports, register
 
 if TYPE_CHECKING:
@@ -199,41 +200,26 @@ def _slice(node: OnnxNode) -> Node | View:
     starts, ends = (node.weight(index).reshape(-1) for index in (1, 2))
     axes = node.weight(3).reshape(-1) if node.has(3) else range(len(starts))
     steps = node.weight(4).reshape(-1) if node.has(4) else [1] * len(starts)
-    if any(step < 1 for step in steps):
-        raise node.unsupported(f"a slice with steps {[int(step) for step in steps]}")
     cuts = []
     for start, end, axis, step in zip(starts, ends, axes, steps):
         place = int(axis) % len(shape)
-        first, last, _ = slice(int(start), int(end)).indices(shape[place])
-        if (first, last, step) != (0, shape[place], 1):
-            cuts.append((place, first, last, int(step)))
-    if any(first >= last for _, first, last, _ in cuts):
+        cut = range(*slice(int(start), int(end), int(step)).indices(shape[place]))
+        if cut != range(shape[place]):
+            cuts.append((place, cut))
+    if not all(cut for _, cut in cuts):
         raise node.unsupported("a slice of nothing")
-    if any(axis == 0 for axis, _, _, _ in cuts) and shape[0] == 1:
+    if any(dim == 0 for dim, _ in cuts) and shape[0] == 1:
         raise node.unsupported("a slice of the batch")
     view = node.view(0)
-    for cut in cuts:
-        view = _sliced(node, view, *cut)
+    for dim, cut in cuts:
+        if cut.step > 0:
+            view = sliced(node, view, dim, cut.start, cut.stop, cut.step)
+        else:
+            view = chosen(node, view, dim, np.array(cut))
     return view
 
 
-def _chosen(node: OnnxNode, axis: int, indices: np.ndarray) -> Node:
-    """Any channels in any order, as a layer that copies them: those before it and those after it are groups
-    of
-    their own."""
-    shape = node.shape(0)
-    if axis != 1 or len(shape) not in (2, 4):
-        raise node.unsupported(f"a choice of other than neighbours from dimension {axis} of {shape}")
-    weight = np.eye(shape[1], dtype=np.float32)[indices]
-    bias = node.new_constant("bias", np.zeros(len(indices), np.float32))
-    if len(shape) == 2:
-        return node.canonical("Gemm", [node.input(0), node.new_constant("choice", weight), bias], transB=1)
-    choice = node.new_constant("choice", weight[:, :, None, None])
-    window = {"kernel_shape": (1, 1), "strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0)}
-    return node.canonical("Conv", [node.input(0), choice, bias], group=1, **window)
-
-
-def _sliced(node: OnnxNode, view: View, dim: int, start: int, stop: int, step: int = 1) -> View:
+def sliced(node: OnnxNode, view: View, dim: int, start: int, stop: int, step: int = 1) -> View:
     """Part of one dimension of a view."""
     axis, inner = view.axis(dim), 1
     if axis is None and step == 1 and len(view.dims[dim]) == 1:  # the outermost factor of an axis
@@ -270,26 +256,24 @@ def _split(node: OnnxNode) -> Node | View:
     if sum(lengths) != shape[axis] or min(lengths) < 1 or len(lengths) != node.output_count:
         raise node.unsupported(f"pieces of {lengths} from {shape[axis]}")
     stops = [sum(lengths[: index + 1]) for index in range(len(lengths))]
-    views = [_sliced(node, node.view(0), axis, stop - n, stop) for n, stop in zip(lengths, stops)]
+    views = [sliced(node, node.view(0), axis, stop - n, stop) for n, stop in zip(lengths, stops)]
     for index, view in enumerate(views[1:], 1):
         node.write(index, view)
     return views[0]
 
 
 @imports("Gather")
-def _gather(node: OnnxNode) -> Node | View:
-    """One element of a dimension, or neighbours: a class token, or one of queries, keys and values; any of
-    the
-    channels of a map, or of the features of a vector."""
-    shape = node.shape(0)
-    axis = node.integer("axis", 0) % len(shape)
+def _gather(node: OnnxNode) -> View:
+    """Elements of a dimension: neighbours (a class token, one of queries, keys and values), or any others."""
+    shape, axis = node.shape(0), node.integer("axis", 0)
+    axis %= len(shape)
     if axis == 0 and shape[0] == 1:
         raise node.unsupported("a choice from the batch")
-    chosen = node.weight(1)
-    indices = chosen.reshape(-1) % shape[axis]
-    if chosen.ndim > 1 or not len(indices):
-        raise node.unsupported(f"a choice by indices of shape {chosen.shape} from {shape}")
-    if not np.array_equal(indices, np.arange(len(indices)) + indices[0]):
-        return _chosen(node, axis, indices)
-    view = _sliced(node, node.view(0), axis, int(indices[0]), int(indices[-1]) + 1)
+    indices = node.weight(1).reshape(-1) % shape[axis]
+    if not len(indices):
+        raise node.unsupported(f"a choice of nothing from {shape}")
+    if np.array_equal(indices, np.arange(len(indices)) + indices[0]):
+        view = sliced(node, node.view(0), axis, int(indices[0]), int(indices[-1]) + 1)
+    else:
+        view = chosen(node, node.view(0), axis, indices)
     return node.seen_as(view.reshaped(node.output_shape))

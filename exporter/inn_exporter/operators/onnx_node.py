@@ -92,6 +92,10 @@ class OnnxNode:
         """The canonical node that writes an input; it is dropped where nothing else reads it."""
         return self._builder.producer(self.input(index))
 
+    def maker(self, tensor: str) -> Node | None:
+        """The canonical node that writes a canonical tensor; None for the network's inputs and constants."""
+        return self._builder.producer(tensor)
+
     def constant_value(self, name: str) -> np.ndarray | None:
         """Values of a constant of the canonical graph; None where ``name`` is an activation."""
         return self._builder.constant(name)

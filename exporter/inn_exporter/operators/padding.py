@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..backend import ops
 from ..graph.dimensions import Dim, fixed, is_variable, length_of
 from ..graph.graph import Node
 from ..graph.structure import Structure
 from .base import Operator
+from .choosing import chosen
 from .primitives import NHWC, PAD_CONSTANT, PAD_REFLECT
 from .registry import imports, register
 
@@ -111,7 +114,7 @@ def _pad(node: OnnxNode) -> Node | View:
         raise node.unsupported(f"padding of mode {mode!r}")
     if pads[0] or pads[len(shape)]:
         raise node.unsupported("padding of the batch")
-    if mode == "reflect" and (len(shape) not in (3, 4) or pads[1] or pads[len(shape) + 1]):
+    if mode == "reflect" and len(shape) != 2 and (len(shape) > 4 or pads[1] or pads[len(shape) + 1]):
         raise node.unsupported(f"only height and width can be reflected, found {pads} around {shape}")
     if min(pads) < 0:
         raise node.unsupported(f"padding by less than nothing, {pads}")
@@ -120,6 +123,8 @@ def _pad(node: OnnxNode) -> Node | View:
     value = node.scalar(2) if node.has(2) and mode == "constant" else 0.0
     if not math.isfinite(value):
         raise node.unsupported(f"padding with {value}")
+    if mode == "reflect" and len(shape) == 2:  # samples that no layer has seen yet, say
+        return chosen(node, node.view(0), 1, np.pad(np.arange(shape[1]), (pads[1], pads[3]), mode="reflect"))
     if mode == "reflect" and len(shape) == 3:  # rows of one pixel
         x, target = node.in_one_row()
         return node.computed(

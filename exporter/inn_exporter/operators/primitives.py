@@ -88,6 +88,7 @@ PRIMITIVES = {
     "Erf": Primitive(178, {}),
     "ExpFusion": Primitive(55, {"base": (0, "float"), "scale": (1, "float"), "shift": (2, "float")}),
     "Flatten": Primitive(61, {"axis": (0, "long")}),
+    "Gather": Primitive(69, {}),
     "InstanceNorm": Primitive(74, {"epsilon": (0, "float")}),
     "LayerNormFusion": Primitive(
         75,

@@ -82,8 +82,9 @@ def consumer_moments(
 
 
 def head_moments(consumer: ConsumerMoments) -> tuple[np.ndarray, np.ndarray]:
-    """Both moments of every block, (blocks, N, N)."""
-    grams, kernels = ([getattr(head, name) for head in consumer.heads] for name in ("gram", "kernel"))
+    """Both moments of every block, (blocks, N, N); a layer's are of one."""
+    heads = consumer.heads or (consumer,)
+    grams, kernels = ([getattr(head, name) for head in heads] for name in ("gram", "kernel"))
     return np.stack(grams), np.stack(kernels)
 
 

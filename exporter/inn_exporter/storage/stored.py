@@ -13,6 +13,9 @@ from .gptq import Sensitivity, nonzero
 
 LOST_IN_FLOAT16 = 1e-3
 """Of a channel's root mean square: what the rounding of normal float16 values loses is a third of it."""
+HIDDEN_SHARE = 1e-3
+"""Of what hides, at most, are values that are added to scores."""
+_LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 _CLIPS = np.geomspace(1.0, 0.1, 24, dtype=np.float32)
 """Where the range of packed integers may end, relative to a channel's largest value."""
 
@@ -61,9 +64,10 @@ def store(
 
     With a ``sensitivity``, integers make up for each other's rounding.
     Vectors are always float32: a bias is a few bytes, and δ is worth nothing once it is rounded. Values
-    that float16 cannot hold stay float32 (`fits_float16`), and too few to be packed are int8.
+    that float16 cannot hold stay float32 (`fits_float16`), and too few to be packed are int8. Masks that
+    hide scores are float32, too: a scale for what hides leaves nothing of the rest.
     """
-    if values.ndim < 2 or storage == "float32":
+    if values.ndim < 2 or storage == "float32" or _hides(values):
         return Stored(np.ascontiguousarray(values, np.float32))
     if storage == "float16":
         return Stored(_c_order(values.astype(np.float16 if fits_float16(values, channel) else np.float32)))
@@ -75,12 +79,21 @@ def store(
 def fits_float16(values: np.ndarray, channel: int = 0) -> bool:
     """Whether float16 holds values, index by index of dimension ``channel``, to its own precision: none is
     too large, and no channel is so small that it is rounded to few digits or to nought."""
-    if np.abs(values).max(initial=0.0) > np.finfo(np.float16).max:
+    if np.abs(values).max(initial=0.0) > _LARGEST_FLOAT16:
         return False
     others = tuple(axis for axis in range(values.ndim) if axis != channel)
     error = np.square(values.astype(np.float16).astype(np.float32) - values).sum(others, np.float64)
     power = np.square(values, dtype=np.float64).sum(others)
     return bool((error <= LOST_IN_FLOAT16**2 * power).all())
+
+
+def _hides(values: np.ndarray) -> bool:
+    """Whether some values are too large for float16, and all others smaller by orders of magnitude."""
+    sizes = np.abs(values)
+    large = sizes > _LARGEST_FLOAT16
+    if not large.any() or large.all():
+        return False
+    return bool(sizes[~large].max() < HIDDEN_SHARE * sizes[large].min())
 
 
 def _quantise(

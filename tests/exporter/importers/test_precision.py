@@ -131,3 +131,11 @@ def test_bundle_of_a_half_precision_network(tmp_path: Path) -> None:
     data = {"x": images(20, 3, 8, 8)}
     bundle = export(model, tmp_path / "half.inn", data, sizes=(0.5, 1.0), quadrature="none")
     assert [port.shape for port in bundle.manifest.inputs] == [(1, 3, 8, 8)]
+
+
+def test_a_double_network_that_onnx_runtime_cannot_run_is_judged_in_float32(tmp_path: Path) -> None:
+    model = typed(convolutions(), DOUBLE)
+    with pytest.raises(UsageError, match="cannot load it"):
+        SourceModel(model.SerializeToString())
+    bundle = export(model, tmp_path / "double.inn", images(20, 3, 8, 8), sizes=(0.5,), storage="float32")
+    assert bundle.manifest.source_difference < 1e-4

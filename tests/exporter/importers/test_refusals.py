@@ -367,8 +367,8 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
         "joining images of a batch",
     ),
     "steps": (
-        lambda n: n.node("Slice", image(n), *map(n.integers, (5, 0, 2, -2))),
-        "a slice with steps [-2]",
+        lambda n: n.node("Slice", image(n), *map(n.integers, (0, 5, 2, -2))),
+        "a slice of nothing",
     ),
     "slice of the batch": (
         lambda n: n.node("Slice", image(n), *map(n.integers, (0, 0, 0))),
@@ -380,8 +380,15 @@ REFUSED: dict[str, tuple[Callable[[Network], str], str]] = {
         "the sum of tensors of different shapes",
     ),
     "nearest": (
-        lambda n: n.node("Resize", image(n), "", n.constant([1, 1, 1.2, 1]), mode="nearest"),
-        "nearest neighbours by [1.2, 1.0]",
+        lambda n: n.node(
+            "Resize",
+            image(n),
+            n.constant([0, 0, 0, 0, 1, 1, 1, 1]),
+            n.constant([1, 1, 1.25, 1]),
+            mode="nearest",
+            coordinate_transformation_mode="tf_crop_and_resize",
+        ),
+        "nearest neighbours by [1.25, 1.0], tf_crop_and_resize",
     ),
     "cubic": (
         lambda n: n.node("Resize", image(n), "", n.constant([1, 1, 2, 2]), mode="cubic"),

@@ -29,13 +29,21 @@ from inn_exporter.operators.primitives import SOFTPLUS, TANH
 
 
 @pytest.fixture
-def operator_of_the_page() -> Iterator[dict[str, Callable[[], Network]]]:
+def without_it() -> Iterator[None]:
+    """The exporter before it had the page's operator."""
+    known = OPERATORS.pop("Mish"), IMPORTERS.pop("Mish")
+    yield
+    OPERATORS["Mish"], IMPORTERS["Mish"] = known
+
+
+@pytest.fixture
+def operator_of_the_page(without_it: None) -> dict[str, Callable[[], Network]]:
     """The page's case, with its operator in the registry for the time being."""
     code, case = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     exec(compile(IMPORTS + code, str(PAGE), "exec"), {})
     names = {"on_map": on_map, "CHANNELS": CHANNELS}
-    yield eval("{" + case.strip() + "}", names)["Mish"]
-    del OPERATORS["Mish"], IMPORTERS["Mish"]
+    cases: dict[str, Callable[[], Network]] = eval("{" + case.strip() + "}", names)["Mish"]
+    return cases
 
 
 def test_the_page_adds_an_operator(
@@ -48,7 +56,7 @@ def test_the_page_adds_an_operator(
     assert_lite_parity(export_network(model))
 
 
-def test_it_was_not_there_before() -> None:
+def test_it_was_not_there_before(without_it: None) -> None:
     model = on_map(lambda n, x: n.node("Mish", x), opset=18).model()
     with pytest.raises(UnsupportedGraphError, match=r"Mish\(\): this operator is not supported"):
         import_onnx(model)

@@ -127,3 +127,14 @@ def test_biases_and_large_values_stay_float32() -> None:
     assert store(np.ones(3), "int8").values.dtype == np.float32
     assert store(np.full((2, 2), 1e6), "float16").values.dtype == np.float32
     assert store(np.zeros((2, 2)), "int8").read() == pytest.approx(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("hidden", [-1e9, float(np.finfo(np.float32).min)])
+@pytest.mark.parametrize("storage", ["float16", *STORAGES])
+def test_a_mask_keeps_what_it_does_not_hide(storage: str, hidden: float) -> None:
+    mask = np.where(np.tri(8, dtype=bool), images(8, 8), np.float32(hidden))
+    assert np.array_equal(store(mask, storage).read(), mask)
+
+
+def test_large_values_that_hide_nothing_are_integers() -> None:
+    assert store(1e8 * images(4, 4), "int8").values.dtype == np.int8

@@ -5,8 +5,53 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from networks import Network
-from operator_networks import CHANNELS, HEIGHT, WIDTH, on_map, on_sequence, on_tokens, on_vector
+from operator_networks import (
+    CHANNELS,
+    HEIGHT,
+    TOKENS,
+    WIDTH,
+    on_map,
+    on_sequence,
+    on_tokens,
+    on_vector,
+    with_input,
+)
+
+
+def reflected_samples() -> Network:
+    """Sound, as networks that begin with a spectrum pad it."""
+    n = Network()
+    x = n.node("Pad", n.input(32), n.integers(0, 5, 0, 3), mode="reflect")
+    x = n.node("Conv", n.node("Unsqueeze", x, n.integers(1)), n.weight(CHANNELS, 1, 5))
+    n.output(n.node("Conv", n.relu(x), n.weight(2, CHANNELS, 1)), rank=3)
+    return n
+
+
+def attention_in_sums(n: Network, x: str, width: int = 8) -> str:
+    """Multi-head attention of Einstein sums alone, but for the softmax."""
+    query, key, value = (n.token_dense(x, CHANNELS, width) for _ in range(3))
+    query, key, value = (n.node("Reshape", y, n.integers(0, 0, 2, -1)) for y in (query, key, value))
+    scores = n.node("Softmax", n.node("Einsum", query, key, equation="bqhd,bkhd->bhqk"), axis=-1)
+    found = n.node("Einsum", scores, value, equation="bhqk,bkhd->bqhd")
+    return n.token_dense(n.node("Reshape", found, n.integers(0, 0, width)), width, CHANNELS)
+
+
+def masked(n: Network, x: str, how: str, width: int = 8) -> str:
+    """Attention of each token to those before it."""
+    query, key, value = (n.token_dense(x, CHANNELS, width) for _ in range(3))
+    scores = n.node("MatMul", query, n.node("Transpose", key, perm=[0, 2, 1]))
+    seen = np.tri(TOKENS, dtype=bool)
+    if how == "fill":
+        scores = n.node("Where", n.constant(seen, bool), scores, n.constant(-np.inf))
+    else:
+        scores = n.node("Add", scores, n.constant(np.where(seen, 0.0, -np.inf)))
+    shares = n.node("Softmax", scores, axis=-1)
+    if how == "guard":
+        shares = n.node("Where", n.node("IsNaN", shares), n.constant(0.0), shares)
+    return n.token_dense(n.node("MatMul", shares, value), width, CHANNELS)
+
 
 FORMS: dict[str, Callable[[], Network]] = {
     # PReLU: one slope, one a channel, one a feature, one a value
@@ -75,5 +120,61 @@ FORMS: dict[str, Callable[[], Network]] = {
     ),
     "features in another order": lambda: on_vector(
         lambda n, x: n.node("Gather", x, n.integers(*reversed(range(CHANNELS))), axis=1)
+    ),
+    "pixels of the input, mirrored": lambda: with_input(
+        lambda n, x, y: n.node("Concat", y, n.node("Slice", x, *map(n.integers, (-1, -99, 2, -1))), axis=1),
+        CHANNELS + 3,
+    ),
+    "reflected samples": lambda: reflected_samples(),
+    "channels from the last": lambda: on_map(
+        lambda n, x: n.node("Slice", n.conv(x, CHANNELS, CHANNELS), *map(n.integers, (-1, -99, 1, -1)))
+    ),
+    "channels of a sequence": lambda: on_sequence(
+        lambda n, x: n.node("Gather", x, n.integers(3, 1, 0, 5, 4, 2), axis=1)
+    ),
+    # Einstein sums
+    "joints of a skeleton": lambda: on_map(
+        lambda n, x: n.node("Einsum", x, n.weight(WIDTH, WIDTH), equation="nctv,vw->nctw")
+    ),
+    "partitions of joints": lambda: on_map(
+        lambda n, x: n.node(
+            "Einsum",
+            n.node("Reshape", n.conv(x, CHANNELS, 12), n.integers(0, 2, 6, HEIGHT, WIDTH)),
+            n.weight(2, WIDTH, WIDTH),
+            equation="nkctv,kvw->nctw",
+        )
+    ),
+    "features, from a constant on the left": lambda: on_tokens(
+        lambda n, x: n.relu(n.node("Einsum", n.weight(8, CHANNELS), x, equation="of, b t f -> b t o")), 8
+    ),
+    "channels of a map": lambda: on_map(
+        lambda n, x: n.node("Einsum", x, n.weight(CHANNELS, 4), equation="bchw,cd->bdhw"), 4
+    ),
+    "a vector": lambda: on_vector(
+        lambda n, x: n.node("Einsum", x, n.weight(CHANNELS, 7), equation="bi,ij"), 7
+    ),
+    "with dots": lambda: on_tokens(
+        lambda n, x: n.node("Einsum", x, n.weight(CHANNELS, 7), equation="...i,ij->...j"), 7
+    ),
+    "attention in Einstein sums": lambda: on_tokens(attention_in_sums),
+    "of maps, dimensions joined": lambda: on_map(
+        lambda n, x: n.node(
+            "Einsum",
+            x,
+            n.node("Einsum", x, n.conv(x, CHANNELS, CHANNELS), equation="bchw,bdhw->bcd"),
+            equation="bchw,bcd->bdhw",
+        )
+    ),
+    # masks
+    "causal mask": lambda: on_tokens(lambda n, x: masked(n, x, "add")),
+    "causal mask, filled": lambda: on_tokens(lambda n, x: masked(n, x, "fill")),
+    "causal mask, guarded": lambda: on_tokens(lambda n, x: masked(n, x, "guard")),
+    "a choice of two maps": lambda: on_map(
+        lambda n, x: n.node(
+            "Where", n.constant(np.eye(HEIGHT, WIDTH), bool), x, n.conv(x, CHANNELS, CHANNELS)
+        )
+    ),
+    "a choice of a map and a number": lambda: on_map(
+        lambda n, x: n.node("Where", n.constant(np.eye(HEIGHT, WIDTH), bool), n.constant(0.5), x)
     ),
 }

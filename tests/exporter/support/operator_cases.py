@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from networks import Network
 from operator_networks import (
     CHANNELS,
@@ -470,10 +471,40 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
     "Exp": {"map": lambda: function("Exp")},
     "Log": {"map": lambda: function("Log", positive)},
     "Abs": {"map": lambda: function("Abs")},
+    "Mish": {"map": lambda: on_map(lambda n, x: n.node("Mish", n.conv(x, CHANNELS, CHANNELS)), opset=18)},
     "Neg": {"map": lambda: function("Neg")},
     "Reciprocal": {
         "map": lambda: function("Reciprocal", positive),
         "of a constant": lambda: on_map(lambda n, x: n.node("Div", n.constant(2.0), positive(n, x))),
+    },
+    "Gather": {
+        "rows": lambda: on_map(lambda n, x: n.node("Gather", x, n.integers(8, 0, 0, 3, -1), axis=2)),
+        "columns, in a table": lambda: on_map(
+            lambda n, x: n.node(
+                "Reshape",
+                n.node("Gather", x, n.constant([[0, 1, 2], [2, 3, 4]], np.int64), axis=3),
+                n.integers(0, 0, 9, 6),
+            )
+        ),
+        "mirrored": lambda: on_map(lambda n, x: n.node("Slice", x, *map(n.integers, (-1, -99, 3, -1)))),
+        "every second row, from the last": lambda: on_map(
+            lambda n, x: n.node("Slice", x, *map(n.integers, (7, 0, 2, -2)))
+        ),
+        "tokens": lambda: on_tokens(lambda n, x: n.node("Gather", x, n.integers(6, 2, 0, 2), axis=1)),
+        "features of tokens": lambda: on_tokens(
+            lambda n, x: n.node("Gather", n.relu(x), n.integers(5, 2, 0, 1, -1, 3), axis=-1)
+        ),
+        "channels last": lambda: on_map(
+            lambda n, x: n.node(
+                "Transpose",
+                n.node(
+                    "Slice", n.node("Transpose", x, perm=[0, 2, 3, 1]), *map(n.integers, (-1, -99, 1, -1))
+                ),
+                perm=[0, 3, 1, 2],
+            )
+        ),
+        "nearest neighbours, to odd sizes": lambda: resized(1.5, 2.4, mode="nearest", how="align_corners"),
+        "nearest neighbours, smaller": lambda: resized(0.5, 0.75, mode="nearest", nearest_mode="ceil"),
     },
     "SpaceToDepth": {
         "map": lambda: on_map(
