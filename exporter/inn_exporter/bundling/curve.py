@@ -100,12 +100,11 @@ def quality(
     ``agreement`` with the full network's top class, and ``accuracy`` where there are labels, as fractions
     of 1; for other networks ``psnr`` in dB against the full network's output, relative to its range
     """
+    name = graph.outputs[0]
     if not is_classifier(graph):
-        name = graph.outputs[0]
         error = float(np.mean((outputs[name] - reference[name]) ** 2, dtype=np.float64))
         span = float(reference[name].max() - reference[name].min()) or 1.0
         return {"psnr": float(10 * np.log10(span**2 / max(error, 1e-20 * span**2)))}
-    name = graph.outputs[0]
     chosen = outputs[name].argmax(1)
     result: dict[str, float] = {"agreement": float(np.mean(chosen == reference[name].argmax(1)))}
     if labels is not None:
