@@ -132,10 +132,7 @@ def _network(
             }
             for group, axis in zip(channels.groups, network.axes)
         ],
-        "quadratures": [
-            {"name": key.tensor if not key.part else f"{key.tensor}:{key.part}", "group": group}
-            for key, group in channels.quadratures
-        ],
+        "quadratures": [{"name": key.name, "group": group} for key, group in channels.quadratures],
         "weights": [{"name": w.name, "dims": [_dimension(d) for d in w.dims]} for w in lowered.weights],
         "tensors": lowered.tensors,
         "nodes": lowered.nodes,

@@ -17,6 +17,7 @@ from ..execution import forward
 from ..graph.graph import Graph, Node
 from ..operators import operator
 from ..ordering.continuous import ContinuousNetwork
+from ..passes.sharing import side_by_side
 from ..passes.shortcuts import graph_with_early_shortcuts
 from ..storage.bits import SPAN_ROUNDING, layer_rounding
 from .calibrated_size import CalibratedSize
@@ -56,8 +57,10 @@ class Calibration:
         memory: float = MEMORY,
         steps: int = SPAN_STEPS,
     ) -> None:
-        self.network = network.with_graph(graph_with_early_shortcuts(network.graph))
+        early = graph_with_early_shortcuts(network.graph)
+        self.network = network.with_graph(side_by_side(early) or early)
         self.graph = self.network.graph
+        self._layers = self.graph.layers()
         self.targets = targets or Targets(self.network)
         self.memory = memory
         self._fit = fit or Refit(self.network, self.targets, seed)
@@ -113,17 +116,18 @@ class Calibration:
             return forward.run_node(node, full, self.graph.constants)
 
         for done, node in enumerate(forward.walk(self.graph, full, step)):
+            layer = self._layers[node.output]
+            if node is not layer[-1]:  # it is fitted to what all its nodes see
+                continue
             for place, (resized, beginning) in enumerate(zip(activations, beginnings)):
-                if node.output in fixed:
-                    resized[node.output] = forward.run_node(node, resized, sizes[place].constants)
+                if any(part.output in fixed for part in layer):
+                    for part in layer:
+                        resized[part.output] = forward.run_node(part, resized, sizes[place].constants)
                     continue
-                size, resized[node.output] = self._node(sizes[place], node, full, resized)
+                size = self._layer(sizes[place], layer, full, resized)
                 if size.refit and (span := spans_here.get(node.output)):
                     size = self._span(size, span, beginning, full, resized)
-                if self._fit_table is not None:
-                    for index in self.network.channels.quadratures_of.get(node.output, ()):
-                        size = self._fit_table(size, index, full, resized)
-                sizes[place] = size
+                sizes[place] = self._tables(size, layer, full, resized)
             if node.output in spans_here:
                 beginnings = [{node.output: resized[node.output]} for resized in activations]
             for resized in activations:  # drop what the full network's walk has dropped
@@ -131,21 +135,38 @@ class Calibration:
                     del resized[name]
             yield (done + 1) / len(self.graph.nodes)
 
-    def _node(
+    def _layer(
         self,
         size: CalibratedSize,
-        node: Node,
+        layer: Sequence[Node],
+        full: Mapping[str, np.ndarray],
+        resized: dict[str, np.ndarray],
+    ) -> CalibratedSize:
+        """One node at one size, or several that share their constants: these, fitted where it is a linear
+        layer, and its outputs, which are added to ``resized``."""
+        discretisation = size.discretisation(self.network.axes)
+        names = [name for name in self.graph.constant_inputs(layer[0]) if name not in size.constants]
+        size = size.with_constants({name: self.network.constant(name, discretisation) for name in names})
+        outputs: Sequence[np.ndarray] = [forward.run_node(node, resized, size.constants) for node in layer]
+        if operator(layer[0]).linear:
+            size, outputs = self._fit(LayerProblem(layer, size, full, resized, outputs))
+        resized.update((node.output, output) for node, output in zip(layer, outputs))
+        return size
+
+    def _tables(
+        self,
+        size: CalibratedSize,
+        layer: Sequence[Node],
         full: Mapping[str, np.ndarray],
         resized: Mapping[str, np.ndarray],
-    ) -> tuple[CalibratedSize, np.ndarray]:
-        """One node at one size: its constants, fitted where it is a linear layer, and its output."""
-        discretisation = size.discretisation(self.network.axes)
-        names = [name for name in self.graph.constant_inputs(node) if name not in size.constants]
-        size = size.with_constants({name: self.network.constant(name, discretisation) for name in names})
-        output = forward.run_node(node, resized, size.constants)
-        if not operator(node).linear:
-            return size, output
-        return self._fit(LayerProblem(node, size, full, resized, output))
+    ) -> CalibratedSize:
+        """The quadratures over a layer's outputs."""
+        if self._fit_table is None:
+            return size
+        found = (self.network.channels.complete(node.output, resized) for node in layer)
+        for index in dict.fromkeys(index for indices in found for index in indices):
+            size = self._fit_table(size, index, full, resized)
+        return size
 
     def _span(
         self,

@@ -3,14 +3,14 @@ mean of the targets, a refitted kernel, or, as a baseline, the mean and deviatio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
 
 from ..execution import forward
-from ..execution.patches import CHUNK, channels_second, sampled_patches
+from ..execution.patches import CHUNK, PATCH_VALUES, channels_second, sampled_patches
 from ..graph.graph import Node
 from ..ordering.continuous import ContinuousNetwork
 from ..storage.bits import calibration_storage, layer_rounding
@@ -26,25 +26,25 @@ class LayerProblem:
 
     Attributes
     ----------
-    node : the layer
+    nodes : the layer; several where it is applied to several inputs
     size : in which all layers before it are fitted; its own constants are as sampled
     full, resized : activations of the two networks, as far as they are needed
-    output : of the layer in the resized network as it is now
+    outputs : of each node in the resized network as it is now
     """
 
-    node: Node
+    nodes: Sequence[Node]
     size: CalibratedSize
     full: Mapping[str, np.ndarray]
     resized: Mapping[str, np.ndarray]
-    output: np.ndarray
+    outputs: Sequence[np.ndarray]
 
-    def solved(self, size: CalibratedSize) -> tuple[CalibratedSize, np.ndarray]:
-        """A size, and the layer's output in it."""
-        return size, forward.run_node(self.node, self.resized, size.constants)
+    def solved(self, size: CalibratedSize) -> tuple[CalibratedSize, Sequence[np.ndarray]]:
+        """A size, and the layer's outputs in it."""
+        return size, [forward.run_node(node, self.resized, size.constants) for node in self.nodes]
 
 
-LayerFit = Callable[[LayerProblem], "tuple[CalibratedSize, np.ndarray]"]
-"""The size with the layer fitted, and the layer's output in it."""
+LayerFit = Callable[[LayerProblem], "tuple[CalibratedSize, Sequence[np.ndarray]]"]
+"""The size with the layer fitted, and the layer's outputs in it."""
 
 
 class Refit:
@@ -59,38 +59,35 @@ class Refit:
         self._network, self._targets, self._seed = network, targets, seed
         self._rounding = layer_rounding(network.graph)
 
-    def __call__(self, problem: LayerProblem) -> tuple[CalibratedSize, np.ndarray]:
-        node, size = problem.node, problem.size
+    def __call__(self, problem: LayerProblem) -> tuple[CalibratedSize, Sequence[np.ndarray]]:
+        node, size = problem.nodes[0], problem.size
         discretisation = size.discretisation(self._network.axes)
-        aim = self._targets.aim(node, discretisation, problem.full, problem.resized)
+        aims = [self._targets.aim(n, discretisation, problem.full, problem.resized) for n in problem.nodes]
         if size.refit or node.depthwise:
-            refitted = self._refitted(problem, aim)
+            refitted = self._refitted(problem, aims)
             if refitted is not None:
                 return problem.solved(refitted)
-        output = channels_second(node, problem.output)
-        missing = [(aim(part)[0] - output[part]).sum(_others(output), np.float64) for part in _chunks(output)]
-        delta = (sum(missing) * output.shape[1] / output.size).astype(np.float32)
-        output += delta.reshape(1, -1, *[1] * (output.ndim - 2))
-        return _with_bias(size, node, size.constants[node.inputs[2]] + delta), problem.output
+        outputs = [channels_second(n, output) for n, output in zip(problem.nodes, problem.outputs)]
+        missing = [
+            (aim(part)[0] - output[part]).sum(_others(output), np.float64)
+            for aim, output in zip(aims, outputs)
+            for part in _chunks(output)
+        ]
+        values = sum(output.size for output in outputs)
+        delta = (sum(missing) * outputs[0].shape[1] / values).astype(np.float32)
+        for output in outputs:
+            output += delta.reshape(1, -1, *[1] * (output.ndim - 2))
+        return _with_bias(size, node, size.constants[node.inputs[2]] + delta), problem.outputs
 
-    def _refitted(self, problem: LayerProblem, aim: Aim) -> CalibratedSize | None:
+    def _refitted(self, problem: LayerProblem, aims: Sequence[Aim]) -> CalibratedSize | None:
         """The size with kernel and bias moved; None where nothing is to be learned.
 
         Where nothing limits the outputs, kernels that do not carry over from half of the images to the others
         are left as the rules alone sample them.
         """
-        node, size = problem.node, problem.size
-        x, weight, bias = node.inputs
-        output = channels_second(node, problem.output)
-        seen = Observed.joined(
-            [
-                Observed(patches, *(_columns(a, at) for a in (output[part], *aim(part))))
-                for part, at, patches in sampled_patches(
-                    self._network.graph, node, problem.resized[x], self._seed
-                )
-            ]
-        )
-        limits = self._targets.limits(node)
+        size, (_, weight, bias) = problem.size, problem.nodes[0].inputs
+        seen = self._observed(problem, aims)
+        limits = self._limits(problem.nodes)
         step = refit_step(seen, limits)
         if step is None:
             return None
@@ -105,7 +102,22 @@ class Refit:
         moved = size.with_kernel(self._network, weight, exact, step.sensitivity, budget)
         rounding = (moved.constants[weight] - exact).reshape(len(step.mean), -1, step.mean.shape[1])
         lost = np.einsum("bcf,bf->bc", rounding, step.mean).reshape(-1)
-        return _with_bias(moved, node, size.constants[bias] + shift - lost.astype(np.float32))
+        return _with_bias(moved, problem.nodes[0], size.constants[bias] + shift - lost.astype(np.float32))
+
+    def _observed(self, problem: LayerProblem, aims: Sequence[Aim]) -> Observed:
+        """What the layer sees and should do, whatever it is applied to."""
+        graph, values, parts = self._network.graph, PATCH_VALUES // len(problem.nodes), []
+        for node, aim, output in zip(problem.nodes, aims, problem.outputs):
+            x, channels = problem.resized[node.inputs[0]], channels_second(node, output)
+            for part, at, patches in sampled_patches(graph, node, x, self._seed, values):
+                columns = (_columns(a, at) for a in (channels[part], *aim(part)))
+                parts.append(Observed(patches, *columns))
+        return Observed.joined(parts)
+
+    def _limits(self, nodes: Sequence[Node]) -> tuple[float, float]:
+        """Those that what follows has, where it is the same behind all nodes."""
+        found = {self._targets.limits(node) for node in nodes}
+        return found.pop() if len(found) == 1 else (-np.inf, np.inf)
 
 
 class Rescale:
@@ -115,12 +127,17 @@ class Rescale:
     def __init__(self, network: ContinuousNetwork, targets: Targets) -> None:
         self._network, self._targets = network, targets
 
-    def __call__(self, problem: LayerProblem) -> tuple[CalibratedSize, np.ndarray]:
-        node, size = problem.node, problem.size
+    def __call__(self, problem: LayerProblem) -> tuple[CalibratedSize, Sequence[np.ndarray]]:
+        node, size = problem.nodes[0], problem.size
         discretisation = size.discretisation(self._network.axes)
-        target = self._targets.sampled(node.output, problem.full[node.output], discretisation)
-        both = (channels_second(node, a) for a in (problem.output, target))
-        found, wanted = ((a.mean(_others(a)), a.std(_others(a))) for a in both)
+        targets = [
+            self._targets.sampled(n.output, problem.full[n.output], discretisation) for n in problem.nodes
+        ]
+        both = (
+            np.concatenate([_columns(channels_second(node, a), None) for a in activations], 1)
+            for activations in (problem.outputs, targets)
+        )
+        found, wanted = ((a.mean(1), a.std(1)) for a in both)
         gain = wanted[1] / np.maximum(found[1], 1e-6)
         _, weight, bias = node.inputs
         kernel = size.constants[weight] * gain.reshape(-1, *[1] * (size.constants[weight].ndim - 1))

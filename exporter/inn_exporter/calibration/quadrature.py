@@ -49,16 +49,16 @@ class QuadratureFit:
         """The size with the table of quadrature ``index``, from the activations of both networks."""
         channels = self._network.channels
         key, group = channels.quadratures[index]
-        values, width = full[key.tensor], size.widths[group]
+        images, width = len(full[key.tensor]), size.widths[group]
         start = prior(self._network.axes[group], width)
-        if width == channels.sizes[group] and len(values) < DETERMINED * width:
+        if width == channels.sizes[group] and images < DETERMINED * width:
             # Nothing is missing, and images are too few to say what went wrong before.
             table = nothing(start.shape, size.storage, channel=1)
             return replace(size, tables={**size.tables, index: table})
-        values = self._sampled_beside(values, key, size)
-        cross, gram, power = self._moments(values, resized[key.tensor], key, size.widths)
+        values = {each.tensor: self._sampled_beside(full[each.tensor], each, size) for each in key.each}
+        cross, gram, power = self._moments(values, resized, key, size.widths)
         matrix = solve(cross, gram, start, self._ridge)
-        sensitivity = Sensitivity(gram[None], len(values))
+        sensitivity = Sensitivity(gram[None], images)
         left = power - 2 * float(np.sum(matrix * cross)) + sensitivity.error(matrix)
         return size.with_table(self._network, index, matrix - start, sensitivity, self._rounding * left)
 

@@ -26,7 +26,7 @@ class SizeRounding:
     ----------
     graph : the network, or the part of it that was learned
     images : inputs of ``graph`` that are looked at
-    exact : constant → values as they were learned; those of ``graph``
+    exact : constant → values as they were learned; what is stored for the size and not among them stays
     tables : quadrature → B - B0 as it was learned
     """
 
@@ -44,23 +44,25 @@ class SizeRounding:
         self._kernels: dict[str, Sensitivity] = {}
         self._quadratures: dict[int, Sensitivity] = {}
         self._means: dict[str, np.ndarray] = {}  # of the output channels of each linear layer
-        activations = dict(images)
+        self._layers = graph.layers()
+        activations, constants = dict(images), {**size.constants, **exact}
 
         def step(node: Node) -> np.ndarray:
+            layer = self._layers[node.output]
             for name in graph.constant_inputs(node):
-                if name in size.corrections:
-                    gram, mean, samples = patch_moments(graph, node, activations[node.inputs[0]])
+                if name in size.corrections and name in exact and node is layer[-1]:
+                    gram, mean, samples = patch_moments(graph, layer, activations)
                     self._kernels[name] = Sensitivity(gram - mean[:, :, None] * mean[:, None, :], samples)
-            return forward.run_node(node, activations, exact)
+            return forward.run_node(node, activations, constants)
 
         for node in forward.walk(graph, activations, step):
             if operator(node).linear:
                 self._means[node.output] = _channel_means(node, activations[node.output])
-            for index in network.channels.quadratures_of.get(node.output, ()):
+            for index in network.channels.complete(node.output, activations):
                 if index in self._tables:
-                    x, (key, _) = activations[node.output], network.channels.quadratures[index]
-                    gram = table_moments(x, network.channels, key, size.widths)
-                    self._quadratures[index] = Sensitivity(gram, len(x))
+                    key, _ = network.channels.quadratures[index]
+                    gram = table_moments(activations, network.channels, key, size.widths)
+                    self._quadratures[index] = Sensitivity(gram, len(activations[node.output]))
 
     def coarsest(
         self, loss: Callable[[CalibratedSize], float], enough: float
@@ -85,7 +87,8 @@ class SizeRounding:
         """The size rounded so that ``noise`` is added to layers' outputs at most, relative to their power.
 
         Each layer's bias makes up for what rounding, its own and that of layers before, does to the mean of
-        its outputs: these errors are alike in all images, and add up.
+        its outputs: these errors are alike in all images, and add up. (That of a layer with several inputs
+        does not: they differ.)
         """
         size, found = self._size, dict(self._images)
 
@@ -93,16 +96,18 @@ class SizeRounding:
             nonlocal size
             size = self._rounded_constants(size, node, noise)
             output = forward.run_node(node, found, size.constants)
-            if operator(node).linear:
-                bias = node.inputs[2]
-                moved = self._means[node.output] - _channel_means(node, output)
-                size = size.with_changed(bias, store(self._exact[bias] + moved, "float32"))
-                view = channels_second(node, output)
-                view += moved.reshape(1, -1, *[1] * (view.ndim - 2))
+            if operator(node).linear and (bias := node.inputs[2]) in self._exact:
+                values = self._exact[bias]
+                if len(self._layers[node.output]) == 1:
+                    moved = self._means[node.output] - _channel_means(node, output)
+                    view = channels_second(node, output)
+                    view += moved.reshape(1, -1, *[1] * (view.ndim - 2))
+                    values = values + moved
+                size = size.with_changed(bias, store(values, "float32"))
             return output
 
         for node in forward.walk(self._graph, found, step):
-            for index in self._network.channels.quadratures_of.get(node.output, ()):
+            for index in self._network.channels.complete(node.output, found):
                 if index in self._tables:
                     size = self._rounded_table(size, index, noise)
         return size
@@ -117,6 +122,9 @@ class SizeRounding:
         """With what a node reads, from the tables as they were rounded; its bias is exact yet."""
         discretisation = size.discretisation(self._network.axes)
         for name in self._graph.constant_inputs(node):
+            stored = name in size.corrections or name in size.changed
+            if stored and name not in self._exact:
+                continue
             if name in size.corrections:
                 kernel, sensitivity = self._exact[name], self._kernels[name]
                 budget = noise * sensitivity.error(kernel)

@@ -20,7 +20,7 @@ from ..backend import mindspore, ops, tensor
 from ..execution import forward
 from ..execution.linear_algebra import WHITENING_IMAGES, roots
 from ..execution.patches import patch_moments
-from ..graph.graph import Graph
+from ..graph.graph import Graph, Node
 from ..operators import operator
 from ..ordering.continuous import ContinuousNetwork
 from .calibrated_size import CalibratedSize
@@ -99,7 +99,8 @@ def fit_span(
     steps: int,
     rounding: float,
 ) -> CalibratedSize:
-    """A better size, where refitted kernels are to be moved and that helps; else the same object.
+    """A better size, where refitted kernels are to be moved and that helps; else the same object. Layers that
+    share their kernels with others stay as they are.
 
     Parameters
     ----------
@@ -108,12 +109,14 @@ def fit_span(
     steps : of L-BFGS
     rounding : what rounding may add to the squared error that is left, relative to it
     """
-    if not any(name in size.corrections for node in span.nodes for name in span.constant_inputs(node)):
+    sharing = network.graph.layers()
+    layers = [node for node in span.nodes if operator(node).linear and len(sharing[node.output]) == 1]
+    if not any(name in size.corrections for node in layers for name in span.constant_inputs(node)):
         return size
     inputs = {name: array[: len(target)] for name, array in inputs.items()}
-    fit = _Fit(span, size, inputs, target)
+    fit = _Fit(span, layers, size, inputs, target)
     before, left = fit.run(steps)
-    exact = {**size.constants, **fit.constants()}
+    exact = fit.constants()
     few = {name: array[:WHITENING_IMAGES] for name, array in inputs.items()}
 
     def loss(found: CalibratedSize) -> float:
@@ -132,17 +135,22 @@ class _Fit:
     """The least-squares problem of one span."""
 
     def __init__(
-        self, span: Graph, size: CalibratedSize, inputs: Mapping[str, np.ndarray], target: np.ndarray
+        self,
+        span: Graph,
+        layers: Sequence[Node],
+        size: CalibratedSize,
+        inputs: Mapping[str, np.ndarray],
+        target: np.ndarray,
     ) -> None:
         self._span, self._inputs, self._target = span, inputs, target
         self._start: dict[str, np.ndarray] = {}
         self._back: dict[str, np.ndarray] = {}
         activations = {name: array[:WHITENING_IMAGES] for name, array in inputs.items()}
         for node in span.nodes:
-            if operator(node).linear:
-                x, weight, bias = node.inputs
+            if node in layers:
+                _, weight, bias = node.inputs
                 if weight in size.corrections:
-                    gram, _, samples = patch_moments(span, node, activations[x])
+                    gram, _, samples = patch_moments(span, [node], activations)
                     _, self._back[weight] = roots(gram, REFIT_RIDGE + gram.shape[1] / samples)
                     self._start[weight] = size.constants[weight]
                 self._start[bias] = size.constants[bias]

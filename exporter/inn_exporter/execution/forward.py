@@ -74,14 +74,15 @@ def walk(
     """Fill ``activations`` in topological order with ``step(node)``, all images at a time; yields each node
     after its turn.
 
-    A tensor is dropped after its last reader unless it is in ``kept``, which bounds memory.
+    A tensor is dropped after its last reader unless it is in ``kept``, which bounds memory; where that shares
+    constants with others, after the last of these, so that all their inputs are there then.
     """
-    last = _last_readers(graph)
-    for index, node in enumerate(graph.nodes):
+    unneeded = _unneeded(graph)
+    for node, names in zip(graph.nodes, unneeded):
         activations[node.output] = step(node)
         yield node
-        for name in node.inputs:
-            if last[name] == index and name not in kept:
+        for name in names:
+            if name not in kept:
                 activations.pop(name, None)
 
 
@@ -92,26 +93,28 @@ def run(
 
     Parameters
     ----------
-    inputs : arrays keyed by name, (images, …), of whatever the graph's nodes read and do not produce
+    inputs : arrays keyed by name, (images, …), of whatever the graph's nodes read and do not produce, and of
+        outputs that are known already
     constants : replaces the graph's own, for a resized network
     """
     weights = graph.constants if constants is None else constants
-    last = _last_readers(graph)
+    last, unneeded = _last_readers(graph), _unneeded(graph)
     read = {name: inputs[name] for name in last if name in inputs}
     fixed = {name: tensor(weights[name]) for name in last if name in weights}
     images = len(next(iter(read.values())))
-    results: dict[str, np.ndarray] = {}
+    found = {name for node in graph.nodes for name in node.outputs}
+    results = {name: inputs[name] for name in graph.outputs if name not in found}
     for start in range(0, images, MICRO_BATCH):
         chosen = slice(start, start + MICRO_BATCH)
         values = {name: tensor(array[chosen]) for name, array in read.items()}
-        for index, node in enumerate(graph.nodes):
+        for node, names in zip(graph.nodes, unneeded):
             values[node.output] = run_tensors(node, values, fixed)
-            for name in node.inputs:
-                if last[name] == index and name not in graph.outputs:
+            for name in names:
+                if name not in graph.outputs:
                     values.pop(name, None)
-        for name in graph.outputs:
+        for name in found.intersection(graph.outputs):
             _fill(results, name, values[name].asnumpy(), chosen, images)
-    return results
+    return {name: results[name] for name in graph.outputs}
 
 
 def outputs(graph: Graph, inputs: Sequence[Any], constant: Callable[[str], Any]) -> list[Any]:
@@ -130,5 +133,18 @@ def run_tensors(node: Node, values: Mapping[str, Any], constants: Mapping[str, A
 
 
 def _last_readers(graph: Graph) -> dict[str, int]:
-    """Tensor → the position of its last reader."""
-    return {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    """Tensor → the position of its last reader or, where that shares constants, of the last that does."""
+    layers, last = graph.layers(), dict[str, int]()
+    place = {node.output: index for index, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        end = place[layers[node.output][-1].output]
+        last.update({name: max(end, last.get(name, end)) for name in node.inputs})
+    return last
+
+
+def _unneeded(graph: Graph) -> list[list[str]]:
+    """What no node needs any more behind each node."""
+    result: list[list[str]] = [[] for _ in graph.nodes]
+    for name, index in _last_readers(graph).items():
+        result[index].append(name)
+    return result

@@ -36,10 +36,15 @@ def channel_rows(
         yield blocks.transpose(1, 0, 2).reshape(width, -1)
 
 
-def table_moments(x: np.ndarray, channels: Channels, key: QuadratureKey, widths: Sequence[int]) -> np.ndarray:
-    """E[x xᵀ] of what a quadrature integrates, (1, n, n)."""
-    rows = np.concatenate(list(channel_rows(x, channels, key, widths)), 1)
-    return (rows @ rows.T / rows.shape[1]).astype(np.float64)[None]
+def table_moments(
+    activations: Mapping[str, np.ndarray], channels: Channels, key: QuadratureKey, widths: Sequence[int]
+) -> np.ndarray:
+    """E[x xᵀ] of what a quadrature integrates, (1, n, n); of several tensors, the sum."""
+    grams = []
+    for each in key.each:
+        rows = np.concatenate(list(channel_rows(activations[each.tensor], channels, each, widths)), 1)
+        grams.append((rows @ rows.T / rows.shape[1]).astype(np.float64))
+    return np.sum(grams, 0)[None]
 
 
 def second_moments(
@@ -95,21 +100,32 @@ class Moments:
         producers = graph.producers()
         for index, nodes in _users(graph, channels).items():
             key, _ = channels.quadratures[index]
-            if all(_through_mean(producers, node, key.tensor) for node in nodes):
+            if not key.others and all(_through_mean(producers, node, key.tensor) for node in nodes):
                 self._pooled.add(key)
 
     def __call__(
-        self, full: np.ndarray, resized: np.ndarray, key: QuadratureKey, widths: Sequence[int]
+        self,
+        full: Mapping[str, np.ndarray],
+        resized: Mapping[str, np.ndarray],
+        key: QuadratureKey,
+        widths: Sequence[int],
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """C, G and E|x|² of one quadrature.
+        """C, G and E|x|² of one quadrature, from the activations of both networks; of several tensors, the
+        sums.
 
         Where it integrates over a global mean alone, the tensor is judged by its means; those are few (one
         per image), so a little of what lies behind them keeps the solution determined.
         """
-        cross, gram, power = second_moments(full, resized, self._channels, key, widths)
+        parts = [
+            second_moments(full[each.tensor], resized[each.tensor], self._channels, each, widths)
+            for each in key.each
+        ]
+        crosses, grams, powers = zip(*parts)
+        cross, gram, power = np.sum(crosses, 0), np.sum(grams, 0), sum(powers)
         if key not in self._pooled:
             return cross, gram, power
-        full_mean, resized_mean = (a.mean((2, 3), keepdims=True) for a in (full, resized))
+        both = full[key.tensor], resized[key.tensor]
+        full_mean, resized_mean = (a.mean((2, 3), keepdims=True) for a in both)
         means = second_moments(full_mean, resized_mean, self._channels, key, widths)
         return means[0] + SPREAD * cross, means[1] + SPREAD * gram, means[2] + SPREAD * power
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -47,10 +47,18 @@ def _positions(graph: Graph, node: Node, x: np.ndarray) -> Sequence[int]:
     return extent
 
 
-def patch_moments(graph: Graph, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """E[u uᵀ], (blocks, features, features), and E[u], (blocks, features), of what a layer's kernel
-    multiplies, and how many samples they are from."""
-    parts = [patches for _, _, patches in sampled_patches(graph, node, x, seed=0)]
+def patch_moments(
+    graph: Graph, layer: Sequence[Node], activations: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """E[u uᵀ], (blocks, features, features), and E[u], (blocks, features), of what the kernel of a layer, one
+    node or several that share it, multiplies, and how many samples they are from."""
+    parts = [
+        patches
+        for node in layer
+        for _, _, patches in sampled_patches(
+            graph, node, activations[node.inputs[0]], 0, PATCH_VALUES // len(layer)
+        )
+    ]
     samples = sum(u.shape[2] for u in parts)
     gram = sum((u @ u.transpose(0, 2, 1)).astype(np.float64) for u in parts)
     mean = sum(u.sum(2, dtype=np.float64) for u in parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -62,13 +62,21 @@ class Channels:
         return axes if plain else None
 
     def group_of(self, key: QuadratureKey) -> int:
-        """The group that a quadrature integrates over."""
-        return dict(self.quadratures)[key]
+        """The group that a stretch of a tensor runs along."""
+        group = self.dims[key.tensor][key.dim][key.part].group
+        assert group is not None
+        return group
 
     @cached_property
     def quadratures_of(self) -> dict[str, list[int]]:
-        """Tensor → the quadratures over its stretches."""
+        """Tensor → the quadratures over its stretches, alone or with those of other tensors."""
         result: dict[str, list[int]] = {}
         for index, (key, _) in enumerate(self.quadratures):
-            result.setdefault(key.tensor, []).append(index)
+            for name in {each.tensor for each in key.each}:
+                result.setdefault(name, []).append(index)
         return result
+
+    def complete(self, name: str, activations: Mapping[str, object]) -> list[int]:
+        """The quadratures all of whose tensors are there with ``name``, the last of them."""
+        found = self.quadratures_of.get(name, [])
+        return [i for i in found if all(e.tensor in activations for e in self.quadratures[i][0].each)]

@@ -14,11 +14,32 @@ from typing import Union
 
 @dataclass(frozen=True)
 class QuadratureKey:
-    """Consumers of the same stretch of the same dimension of a tensor share a quadrature."""
+    """Consumers of the same stretch of the same dimension of a tensor share a quadrature.
+
+    Attributes
+    ----------
+    others : stretches of other tensors that are read by the same kernel, and so share the quadrature, too
+    """
 
     tensor: str
     dim: int
     part: int
+    others: tuple[QuadratureKey, ...] = ()
+
+    @property
+    def each(self) -> tuple[QuadratureKey, ...]:
+        """The stretches one by one."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def name(self) -> str:
+        """The tensors and, unless it is the first, the stretch."""
+        return "+".join(key.tensor if not key.part else f"{key.tensor}:{key.part}" for key in self.each)
+
+    def joined(self, other: QuadratureKey) -> QuadratureKey:
+        """The quadrature of what either integrates over."""
+        first, *others = dict.fromkeys((*self.each, *other.each))
+        return replace(first, others=tuple(others))
 
 
 @dataclass(eq=False)

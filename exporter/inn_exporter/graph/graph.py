@@ -72,6 +72,14 @@ class Graph:
         """Tensor name → the node that writes it."""
         return {name: node for node in self.nodes for name in node.outputs}
 
+    def layers(self) -> dict[str, tuple[Node, ...]]:
+        """Output of a node → the nodes that share constants with it, in order, itself among them."""
+        sharing: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            first = next(self.constant_inputs(node), node.output)
+            sharing.setdefault(first, []).append(node)
+        return {node.output: tuple(nodes) for nodes in sharing.values() for node in nodes}
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of an activation or constant."""
         return self.constants[name].shape if name in self.constants else self.shapes[name]

@@ -41,6 +41,10 @@ class Structure:
     _variables: list[Variable] = field(default_factory=list)
     _sources: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        shared = [layer for layer in self.graph.layers().values() if len(layer) > 1]
+        self._read_by_shared = {name for layer in shared for node in layer for name in node.inputs}
+
     # ------------------------------------------------------------------ for axis rules
     def new_axis(self, size: int, name: str) -> Dim:
         """A dimension along a new axis variable of ``size`` channels."""
@@ -53,14 +57,14 @@ class Structure:
     def set(self, name: str, dims: Sequence[Dim]) -> None:
         """Record the structure of a tensor.
 
-        A weight shared by layers with different inputs has been duplicated by then, so a constant that
-        is set twice must agree; its variables are united.
+        A constant that is set twice belongs to layers that share it: its variables are united, and a
+        quadrature is that of all their inputs.
         """
         if name in self.dims:
             for old, new in zip(self.dims[name], dims):
                 self.unite(old, new)
-        else:
-            self.dims[name] = tuple(dims)
+            dims = [_shared_quadratures(old, new) for old, new in zip(self.dims[name], dims)]
+        self.dims[name] = tuple(dims)
 
     def integrated(self, tensor: str, dim: int) -> Dim:
         """The structure of a weight's dimension that is contracted with dimension ``dim`` of ``tensor``."""
@@ -71,8 +75,13 @@ class Structure:
         )
 
     def same_source(self, output: str, tensor: str) -> None:
-        """``output`` is linear in ``tensor``, channel by channel: its consumers share the quadrature."""
-        self._sources[output] = self._sources.get(tensor, tensor)
+        """``output`` is linear in ``tensor``, channel by channel: its consumers share the quadrature.
+
+        Not where it is read by layers that share their kernel: that has a quadrature of its own, which is
+        fitted when all their inputs are there, and ``tensor`` is needed no more.
+        """
+        if output not in self._read_by_shared:
+            self._sources[output] = self._sources.get(tensor, tensor)
 
     def unite(self, first: Dim, second: Dim) -> None:
         """Tie two dimensions; where their stretches do not correspond, none of them may be resized."""
@@ -244,6 +253,16 @@ class Structure:
         groups = [ChannelGroup(variable.name, variable.size, tuple(m)) for variable, m in zip(free, members)]
         alternatives = [ChannelGroup(variable.name, variable.size, ()) for variable in outer]
         return Channels(groups, list(zip(quadratures, groups_of_quadratures)), dims, alternatives)
+
+
+def _shared_quadratures(first: Dim, second: Dim) -> Dim:
+    """A dimension of a constant, integrated over whatever either layer that reads it integrates over."""
+    return tuple(
+        replace(one, quadrature=one.quadrature.joined(other.quadrature))
+        if one.quadrature is not None and other.quadrature is not None
+        else one
+        for one, other in zip(first, second)
+    )
 
 
 def _name_apart(variables: Iterable[Variable]) -> None:

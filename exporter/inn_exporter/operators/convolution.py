@@ -90,7 +90,7 @@ class Conv(Convolution):
         return blocks(features, self.groups(node, x.shape[1]))
 
     def lower(self, node: Node, lowering: LoweringContext) -> None:
-        x, weight, bias = node.inputs
+        x, weight, _ = node.inputs
         _, _, height, width = lowering.shape(weight)
         _, _, out_height, out_width = lowering.shape(node.output)
         source, (top, left, bottom, right) = lowering.variable(x), node.attributes["pads"]
@@ -102,7 +102,7 @@ class Conv(Convolution):
         lowering.emit(
             "Conv2DFusion",
             node,
-            [source, lowering.weight(weight, NHWC), lowering.weight(bias)],
+            [source, *lowering.kernel_and_bias(node, NHWC)],
             format=FORMAT_NHWC,
             kernel_size=[height, width],
             stride=list(node.attributes["strides"]),

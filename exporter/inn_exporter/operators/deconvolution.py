@@ -73,7 +73,7 @@ class ConvTranspose(Convolution):
         return (1, 0, 2, 3) if name == node.inputs[1] and not node.depthwise else None
 
     def lower(self, node: Node, lowering: LoweringContext) -> None:
-        x, weight, bias = node.inputs
+        x, weight, _ = node.inputs
         attributes = node.attributes
         top, left, bottom, right = attributes["pads"]
         _, _, in_height, in_width = lowering.shape(x)
@@ -84,7 +84,7 @@ class ConvTranspose(Convolution):
         lowering.emit(
             "Conv2dTransposeFusion",
             node,
-            [lowering.variable(x), lowering.weight(weight, layout), lowering.weight(bias)],
+            [lowering.variable(x), *lowering.kernel_and_bias(node, layout)],
             format=FORMAT_NHWC,
             kernel_size=[height, width],
             stride=list(attributes["strides"]),

@@ -43,11 +43,11 @@ class Gemm(Operator):
         return x.T[None]
 
     def lower(self, node: Node, lowering: LoweringContext) -> None:
-        x, weight, bias = node.inputs
+        x, weight, _ = node.inputs
         lowering.emit(
             "MatMulFusion",
             node,
-            [lowering.variable(x), lowering.weight(weight), lowering.weight(bias)],
+            [lowering.variable(x), *lowering.kernel_and_bias(node)],
             transpose_a=False,
             transpose_b=True,
             **lowering.fused_activation(node),
@@ -94,12 +94,12 @@ class Linear(Operator):
         return (1, 0) if name == node.inputs[1] else None
 
     def lower(self, node: Node, lowering: LoweringContext) -> None:
-        x, weight, bias = node.inputs
+        x, weight, _ = node.inputs
         order = last_in_place(lowering.order(x))
         lowering.emit(
             "MatMulFusion",
             node,
-            [lowering.arranged(x, order), lowering.weight(weight), lowering.weight(bias)],
+            [lowering.arranged(x, order), *lowering.kernel_and_bias(node)],
             order=order,
             transpose_a=False,
             transpose_b=True,

@@ -43,6 +43,7 @@ class LoweringContext:
         self.one_image = False
         """Whether the engine can run the network on one image at a time only."""
         self._index: dict[tuple[str, Order], int] = {}
+        self._read_with: dict[int, dict[tuple[int, ...], int]] = {}
         self._wide: dict[tuple[str, Order], int] = {}
         self._orders: dict[str, Order] = {}
         self._fused = fused
@@ -132,6 +133,24 @@ class LoweringContext:
         self._orders[name] = order
         self._index[name, order] = self._tensor({"name": name, "weight": len(self.weights) - 1})
         return self._index[name, order]
+
+    def kernel_and_bias(self, node: Node, layout: Sequence[int] | None = None) -> list[int]:
+        """The tensors of a linear layer's kernel, with its dimensions permuted into ``layout``, and bias.
+
+        MindSpore Lite 2.0 packs a constant as the first layer that reads it needs it, which depends on the
+        shape of that layer's input. Layers that share constants, but see other shapes, read other tensors of
+        the same weight.
+        """
+        x, weight, bias = node.inputs
+        shape, result = self.shape(x), []
+        for name, order in ((weight, layout), (bias, None)):
+            first = self.weight(name, order)
+            tensors = self._read_with.setdefault(first, {shape: first})
+            if shape not in tensors:
+                weight_index = self.tensors[first]["weight"]
+                tensors[shape] = self._tensor({"name": f"{name}.with_{x}", "weight": weight_index})
+            result.append(tensors[shape])
+        return result
 
     def integers(self, name: str, values: Sequence[int | Expression], shape: Sequence[int] = ()) -> int:
         """An int32 tensor, by default a vector; entries may be expressions of widths."""

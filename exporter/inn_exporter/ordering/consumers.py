@@ -64,16 +64,16 @@ def consumer_moments(
     nodes = forward.walk(graph, activations, lambda n: forward.run_node(n, activations, graph.constants))
     for done, node in enumerate(nodes):
         progress((done + 1) / len(graph.nodes))
-        for index in channels.quadratures_of.get(node.output, ()):
+        for index in channels.complete(node.output, activations):
             key, group = channels.quadratures[index]
-            values = activations[node.output]
-            _, gram, _ = moments(values, values, key, channels.sizes)
             kernel = kernels[index]
-            if len(kernel) == 1:
-                result[group].append(ConsumerMoments(gram, kernel[0]))
-            else:
-                grams = head_grams(values, channels, key, len(kernel))
-                result[group].append(ConsumerMoments.of_blocks(grams, kernel))
+            for each in key.each:
+                _, gram, _ = moments(activations, activations, each, channels.sizes)
+                if len(kernel) == 1:
+                    result[group].append(ConsumerMoments(gram, kernel[0]))
+                else:
+                    grams = head_grams(activations[each.tensor], channels, each, len(kernel))
+                    result[group].append(ConsumerMoments.of_blocks(grams, kernel))
         for contraction in products.get(node.output, ()):
             first, second = (activations[name] for name in node.inputs)
             pair = [row_moments(rows) for rows in (first, second.swapaxes(-1, -2))]

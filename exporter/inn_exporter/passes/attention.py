@@ -84,8 +84,8 @@ def balanced(
     for contraction in contractions(graph, channels):
         group, layers = contraction.group, [layer for layer in contraction.layers if layer is not None]
         members = {f"{name}:0" for layer in layers for name in layer.inputs[1:]}
-        if len(layers) != 2 or members != set(channels.groups[group].members) or len(moments[group]) != 1:
-            continue
+        if len(members) != 4 or members != set(channels.groups[group].members) or len(moments[group]) != 1:
+            continue  # not two layers with kernels of their own, or not these alone
         queries, keys = moments[group][0]
         blocks = [[(s.outer, s.inner) for s in channels.dims[layer.inputs[1]][0]] for layer in layers]
         if blocks != [[(len(queries), 1)]] * 2:

@@ -10,6 +10,14 @@ import numpy as np
 from ..graph.graph import Graph, Node
 from ..operators import operator
 
+COPY = "@"
+"""Between a constant's name and that of the node whose copy it is."""
+
+
+def lineage(name: str) -> str:
+    """The name of the constant that one is a copy of."""
+    return name.split(COPY)[0]
+
 
 def fold(graph: Graph) -> Graph:
     """Fold scales and shifts into layers, and take layers apart whose output is cut into pieces.
@@ -110,6 +118,6 @@ def _own_constants(node: Node, constants: dict[str, np.ndarray], consumers: dict
     inputs = list(node.inputs)
     for index, name in enumerate(inputs):
         if name in constants and len(consumers[name]) > 1:
-            inputs[index] = f"{name}@{node.name}"
+            inputs[index] = f"{name}{COPY}{node.name}"
             constants[inputs[index]] = constants[name].copy()
     return node.rewired(inputs=tuple(inputs))

@@ -12,6 +12,7 @@ from ..graph.graph import Graph
 from .attention import contractions
 from .axis_analysis import analyse
 from .layer_norms import with_free_streams
+from .sharing import with_shared_layers
 
 
 def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tuple[Graph, Channels]:
@@ -21,7 +22,7 @@ def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tup
     ------
     UsageError : a pattern matches nothing
     """
-    free, everything = analyse(with_free_streams(graph))
+    free, everything = analyse(with_shared_layers(with_free_streams(graph)))
     if not keep and not only:
         return free, everything
     names = {group.name for group in (*everything.groups, *everything.alternatives)}
@@ -30,7 +31,7 @@ def chosen_groups(graph: Graph, keep: Sequence[str], only: Sequence[str]) -> tup
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise UsageError(f"{option}: no channel group matches {pattern!r}; inn groups lists them")
     pinned = pinned_by(keep, only)
-    return analyse(with_free_streams(graph, pinned), pinned)
+    return analyse(with_shared_layers(with_free_streams(graph, pinned)), pinned)
 
 
 def check_groups(graph: Graph, channels: Channels, quadrature: str) -> None:

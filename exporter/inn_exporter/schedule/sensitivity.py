@@ -67,10 +67,9 @@ def full_grams(network: ContinuousNetwork, images: Mapping[str, np.ndarray]) -> 
     graph, channels = network.graph, network.channels
     moments, grams, full = Moments(graph, channels), {}, dict(images)
     for node in forward.walk(graph, full, lambda n: forward.run_node(n, full, graph.constants)):
-        for index in channels.quadratures_of.get(node.output, ()):
+        for index in channels.complete(node.output, full):
             key, _ = channels.quadratures[index]
-            values = full[node.output]
-            _, grams[index], _ = moments(values, values, key, channels.sizes)
+            _, grams[index], _ = moments(full, full, key, channels.sizes)
     return grams
 
 

@@ -110,23 +110,25 @@ class Student:
         self._fixed = {name: tensor(values) for name, values in size.constants.items()}
         self._sampled: dict[str, Any] = {}
         self._images = {name: array[:WHITENING_IMAGES] for name, array in images.items()}
+        self._layers = network.graph.layers()
         activations = dict(self._images)
 
         def step(node: Node) -> np.ndarray:
-            if operator(node).linear:
-                self._add_layer(node, activations[node.inputs[0]])
+            layer = self._layers[node.output]
+            if operator(node).linear and node is layer[-1]:
+                self._add_layer(layer, activations)
             return forward.run_node(node, activations, size.constants)
 
         for node in forward.walk(network.graph, activations, step):
-            for index in network.channels.quadratures_of.get(node.output, ()):
-                self._add_table(index, activations[node.output])
+            for index in network.channels.complete(node.output, activations):
+                self._add_table(index, activations)
         self.learned = [*self._constants.values(), *self._tables.values()]
 
-    def _add_layer(self, node: Node, x: np.ndarray) -> None:
+    def _add_layer(self, layer: Sequence[Node], activations: Mapping[str, np.ndarray]) -> None:
         """Make a layer's bias a parameter, and its kernel where that is stored for this size."""
-        _, weight, bias = node.inputs
+        _, weight, bias = layer[0].inputs
         kernel = self._size.constants[weight]
-        gram, _, _ = patch_moments(self._graph, node, x)
+        gram, _, _ = patch_moments(self._graph, layer, activations)
         rows = kernel.reshape(len(gram), -1, gram.shape[1])
         squared = float(np.mean(np.einsum("bcf,bfg,bcg->bc", rows, gram, rows)))
         scale = BIAS_SCALE * math.sqrt(max(squared, 1e-12))
@@ -141,12 +143,12 @@ class Student:
             nothing = Discretisation(self._axes, self._size.widths, lambda index: None)
             self._sampled[weight] = tensor(resize(self._graph.constants[weight], frozen, nothing))
 
-    def _add_table(self, index: int, x: np.ndarray) -> None:
+    def _add_table(self, index: int, activations: Mapping[str, np.ndarray]) -> None:
         """Make a quadrature's table a parameter; unused where all its readers' kernels are stored."""
         key, group = self._channels.quadratures[index]
         start = prior(self._axes[group], self._size.widths[group])
         table = self._size.tables[index].read()
-        moments = table_moments(x, self._channels, key, self._size.widths)
+        moments = table_moments(activations, self._channels, key, self._size.widths)
         self._tables[index] = _matrix(f"table{index}", table, moments, start)
 
     def constant(self, name: str) -> Any:

@@ -162,7 +162,7 @@ class _Run:
         self._group = Group()
         self.log: list[dict[str, Any]] = []
         self.network = IntegralNetwork(graph, network.channels)
-        biases = [node.inputs[2] for node in graph.nodes if operator(node).linear]
+        biases = dict.fromkeys(node.inputs[2] for node in graph.nodes if operator(node).linear)
         parameter = mindspore().Parameter
         self._sizes = [
             _Size(

@@ -25,7 +25,7 @@ def test_what_is_integrated_over_a_mean_is_judged_by_means() -> None:
     for key, group in channels.quadratures:
         values = np.abs(images(20, channels.sizes[group], *graph.shapes[key.tensor][2:]))
         _, gram, power = second_moments(values, values, channels, key, channels.sizes)
-        found = moments(values, values, key, channels.sizes)
+        found = moments({key.tensor: values}, {key.tensor: values}, key, channels.sizes)
         if by_means.setdefault(key.tensor, not np.allclose(found[1], gram)):
             means = values.mean((2, 3))
             assert found[1] == pytest.approx(means.T @ means / 20 + SPREAD * gram, rel=1e-5)

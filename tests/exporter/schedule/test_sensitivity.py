@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 from inn_exporter.execution import forward
 from inn_exporter.graph.graph import Node
+from inn_exporter.importers import import_onnx
+from inn_exporter.ordering.continuous import laid_out
+from inn_exporter.passes.axis_analysis import analyse
+from inn_exporter.passes.folding import fold
 from inn_exporter.schedule.sensitivity import full_grams, sensitivities
+from networks import Network, images
 from unequal import Prepared
 
 
@@ -46,3 +51,15 @@ def test_only_what_follows_a_group_runs_again(prepared: Prepared, monkeypatch: p
     sensitivities(network, grams, [[], [], [8]], few)
     last = next(i for i, node in enumerate(graph.nodes) if node.name == channels.groups[2].name)
     assert len(ran) == 2 * len(graph.nodes) + len(graph.nodes) - last
+
+
+def test_outputs_before_a_group_begins_are_as_they_were() -> None:
+    """The first output is known before the last group begins."""
+    n = Network()
+    x = n.relu(n.conv(n.input(3, 8, 8), 3, 12))
+    n.output(n.conv(x, 12, 4, kernel=1), 4)
+    n.output(n.conv(n.relu(n.conv(x, 12, 20)), 20, 4, kernel=1), 4)
+    inputs = {"x": images(40, 3, 8, 8)}
+    network = laid_out(*analyse(fold(import_onnx(n.model()))), inputs, storage="float32")
+    found = sensitivities(network, full_grams(network, inputs), [[6], [10]], inputs)
+    assert all(loss > 0 for losses in found for loss in losses.values())
