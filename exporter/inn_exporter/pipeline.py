@@ -19,6 +19,7 @@ from .bundling.curve import measure
 from .bundling.draft import Draft, assemble
 from .bundling.judge import Judge, read_source
 from .bundling.onnx_writer import skeleton
+from .bundling.source_facts import SourceFacts
 from .calibration.calibrated_size import CalibratedSize
 from .calibration.calibration import Calibration
 from .cost_estimate import estimate, forecast
@@ -98,9 +99,11 @@ def export(
             splits = replace(splits, tuning=samples)
     for concern in concerns(splits.calibration, graph, channels):
         warnings.warn(concern, stacklevel=2)
-    judge = Judge(*read_source(model), imported, splits.calibration.inputs)
+    source, content = read_source(model)
+    facts = SourceFacts.of(content, source.label)
+    judge = Judge(source, content, imported, splits.calibration.inputs)
     judge.check_import()
-    job = _Export(options, graph, channels, lower(graph, channels.dims), splits, judge)
+    job = _Export(options, graph, channels, lower(graph, channels.dims), splits, judge, facts)
     if progress or options.limit is not None:
         job = job.announced(progress)
     with progress_bars(progress) as bar:
@@ -121,6 +124,7 @@ class _Export:
     lowered: LoweredGraph
     splits: Splits
     judge: Judge
+    facts: SourceFacts
 
     @property
     def uniform(self) -> dict[float, list[int]]:
@@ -182,7 +186,7 @@ class _Export:
             storage=options.storage,
             align=options.step,
             schedule=options.optimise if sizes else "uniform",
-            source=skeleton(network.graph, self.lowered.weights),
+            source=skeleton(network.graph, self.lowered.weights, self.facts),
             labels=labels,
             preprocessing=preprocessing,
             seed=options.seed,

@@ -160,7 +160,7 @@ def test_more_than_the_engine_can_take(device: Run, tmp_path: Path) -> None:
         assert result.stderr == f"inn-device resample: error: {caught.value}\n"
 
 
-@pytest.mark.parametrize("kind", ["calibrated", "plain", "grids"])
+@pytest.mark.parametrize("kind", ["calibrated", "plain", "grids", "stored"])
 def test_summaries(device: Run, tmp_path: Path, kind: str) -> None:
     document, values = tiny.manifest(), tiny.tensors()
     if kind == "calibrated":
@@ -173,6 +173,12 @@ def test_summaries(device: Run, tmp_path: Path, kind: str) -> None:
     if kind == "grids":
         document["sizes"][0]["grids"] = {"0": "grid/0@0.5"}
         values["grid/0@0.5"] = np.ones((2, 4), np.float32)
+    if kind == "stored":  # the rarest first, and more names than are shown
+        storages = ["int8", "6", "1", *["float32"] * 2, *["float16"] * 7]
+        for i, storage in enumerate(storages):
+            document["weights"].append({"name": f"ö{i}", "dims": [[{"inner": 4}], [{"inner": 2}]]})
+            parts = stored(np.random.default_rng(i), storage, (4, 2))
+            values |= {f"weight/ö{i}{suffix}": array for suffix, array in parts.items()}
     path = tiny.write(tmp_path / "a.inn", document, values)
     expected = describe(inn.open(path))
     assert json.loads(device("info", path, "--json").stdout) == expected

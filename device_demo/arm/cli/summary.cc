@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr size_t kShownLabels = 5;
+constexpr size_t kShown = 5;  // labels, and kernels that are stored otherwise than most
 
 std::string CostName(const std::string &schedule) {
   return schedule == "flops" ? "FLOPs" : schedule == "params" ? "parameters" : schedule;
@@ -88,6 +88,37 @@ ordered_json Shapes(const std::vector<Port> &ports) {
   return object;
 }
 
+// How kernels are stored, most of them first, and which; vectors, as biases are, are always float32.
+ordered_json Storage(const Bundle &bundle) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> stored;
+  for (const auto &weight : bundle.manifest().weights) {
+    if (weight.dims.size() < 2) continue;
+    const std::string kind = bundle.Storage("weight/" + weight.name);
+    auto found = std::find_if(stored.begin(), stored.end(), [&](const auto &entry) { return entry.first == kind; });
+    if (found == stored.end()) found = stored.insert(found, {kind, {}});
+    found->second.push_back(weight.name);
+  }
+  std::stable_sort(stored.begin(), stored.end(),
+                   [](const auto &a, const auto &b) { return a.second.size() > b.second.size(); });
+  return Object(stored);
+}
+
+// The first few of the names.
+std::string FormatSome(std::vector<std::string> names) {
+  const std::string more = names.size() > kShown ? ", …" : "";
+  names.resize(std::min(names.size(), kShown));
+  return Join(names, ", ") + more;
+}
+
+std::string FormatStorage(const ordered_json &stored) {
+  std::vector<std::string> parts;
+  for (const auto &[kind, names] : stored.items()) {
+    const std::string others = parts.empty() ? "" : " (" + FormatSome(names) + ")";
+    parts.push_back(std::to_string(names.size()) + " in " + kind + others);
+  }
+  return Join(parts, ", ");
+}
+
 }  // namespace
 
 int64_t Number(Wide value) {
@@ -138,6 +169,7 @@ ordered_json Describe(const std::shared_ptr<const Bundle> &bundle) {
                           {"kernel", Join({kernels.begin(), kernels.end()}, ", ")},
                           {"quadrature", Join(shown_rules, ", ")},
                           {"align", manifest.align},
+                          {"storage", Storage(*bundle)},
                           {"schedule", manifest.schedule},
                           {"n", nullptr},
                           {"safe_from", nullptr},
@@ -169,15 +201,12 @@ std::string FormatSummary(const ordered_json &summary) {
       add(kind, name + "  " + Join(sizes, " x "));
     }
   }
-  std::vector<std::string> labels = summary["labels"];
-  if (!labels.empty()) {
-    const std::string count = std::to_string(labels.size()), more = labels.size() > kShownLabels ? ", …" : "";
-    labels.resize(std::min(labels.size(), kShownLabels));
-    add("labels", count + ": " + Join(labels, ", ") + more);
-  }
+  const std::vector<std::string> labels = summary["labels"];
+  if (!labels.empty()) add("labels", std::to_string(labels.size()) + ": " + FormatSome(labels));
   add("resized", std::to_string(summary["groups"].size()) + " channel groups, " +
                      (quadrature.empty() ? "no" : quadrature) + " quadrature, widths in multiples of " +
                      summary["align"].dump());
+  if (!summary["storage"].empty()) add("kernels", FormatStorage(summary["storage"]));
   if (summary["schedule"] != "uniform") {
     add("schedule", "each size takes the " + CostName(summary["schedule"]) +
                         " of that uniform width; widths differ by group");

@@ -246,6 +246,12 @@ void Bundle::CheckTensors() {
   }
 }
 
+std::string Bundle::Storage(const std::string &key) const {
+  const StoredTensor &stored = store_.tensors().at(key);
+  if (stored.dtype != DType::kUInt8) return Name(stored.dtype);
+  return "int" + std::to_string(PackedBits(stored.shape[0], CountOf(shapes_.at(key))));
+}
+
 Tensor Bundle::Read(const std::string &key) const {
   const StoredTensor &stored = store_.tensors().at(key);
   Tensor scale, tensor;

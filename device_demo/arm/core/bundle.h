@@ -33,6 +33,8 @@ class Bundle {
   uint64_t bytes() const { return store_.bytes(); }
   std::string FileDigest() const { return store_.FileDigest(); }
 
+  // How a tensor is stored: "float32", "float16", or "int" and the number of bits.
+  std::string Storage(const std::string &key) const;
   // Values of a tensor that the manifest refers to. Throws BundleError where its bytes are not those of the
   // digest, or its values are not finite.
   Tensor Read(const std::string &key) const;

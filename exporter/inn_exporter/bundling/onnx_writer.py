@@ -1,24 +1,24 @@
-"""The graph as ONNX (opset 17), with its weights or, for the bundle, as a skeleton without them."""
+"""The graph as ONNX, with its weights or, for the bundle, as a skeleton without them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 from inn_runtime.network import Bundle, Model
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from ..graph.graph import Graph, Node
 from ..graph.lowered import LoweredWeight
 from ..operators import OPERATORS, operator
+from ..operators.base import OnnxStep
+from .onnx_forms import in_opset, opset_for
+from .source_facts import SourceFacts, tell_of_bundle
 
-OPSET, IR_VERSION = 17, 8
 
-
-def skeleton(graph: Graph, weights: Sequence[LoweredWeight]) -> bytes:
+def skeleton(graph: Graph, weights: Sequence[LoweredWeight], source: SourceFacts | None = None) -> bytes:
     """The network without its weights: each initializer says, as JSON in its description, how the bundle
     lays its weight out (``permutation`` of the initializer)."""
     onnx_layouts = _onnx_layouts(graph)
@@ -29,7 +29,7 @@ def skeleton(graph: Graph, weights: Sequence[LoweredWeight]) -> bytes:
         initializers.append(
             TensorProto(name=weight.name, data_type=TensorProto.FLOAT, doc_string=description)
         )
-    return _model(graph, initializers).SerializeToString(deterministic=True)
+    return _model(graph, initializers, source or SourceFacts()).SerializeToString(deterministic=True)
 
 
 def resized_onnx(model: Model) -> ModelProto:
@@ -45,6 +45,7 @@ def resized_onnx(model: Model) -> ModelProto:
     for node in proto.graph.node:
         if node.op_type in OPERATORS:
             OPERATORS[node.op_type].resize_onnx(node, constants)
+    tell_of_bundle(proto, model.manifest, model.plan.size)
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -73,40 +74,31 @@ def _onnx_layouts(graph: Graph) -> dict[str, tuple[int, ...]]:
     return result
 
 
-def _model(graph: Graph, initializers: list[TensorProto]) -> ModelProto:
-    nodes, attributes = [], []
+def _model(graph: Graph, initializers: list[TensorProto], source: SourceFacts) -> ModelProto:
+    steps = []
     for node in graph.nodes:
-        protos, extra = _nodes(node)
-        nodes.extend(protos)
-        attributes.extend(extra)
-    body = helper.make_graph(
-        nodes,
-        graph.name,
-        [_value(graph, name) for name in graph.inputs],
-        [_value(graph, name) for name in graph.outputs],
-        [*initializers, *attributes],
-    )
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        known = operator(node)
+        since = known.onnx_since(node, graph.shapes[node.output])
+        steps += [(step, since, name) for step, name in _named(node, known.onnx_nodes(node))]
+    opset = opset_for(((step, since) for step, since, _ in steps), source.opset)
+    body = GraphProto(name=graph.name, initializer=initializers)
+    for step, _, name in steps:
+        written = in_opset(step, name, opset)
+        assert written is not None, "the opset was chosen so"
+        body.node.append(written[0])
+        body.initializer.extend(written[1])
+    for names, output in ((graph.inputs, False), (graph.outputs, True)):
+        for name in names:
+            source.declare(body, name, graph.shapes[name], output)
+    versions = [helper.make_opsetid("", opset)]
+    ir_version = helper.find_min_ir_version_for(versions)
+    model = helper.make_model(body, opset_imports=versions, ir_version=ir_version)
     model.producer_name = "innlite"
+    source.tell(model)
     return model
 
 
-def _value(graph: Graph, name: str) -> Any:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *graph.shapes[name][1:]])
-
-
-def _nodes(node: Node) -> tuple[list[Any], list[TensorProto]]:
-    """The ONNX nodes of a node, and constants that only they read."""
-    nodes, extra = [], []
-    steps = operator(node).onnx_nodes(node)
+def _named(node: Node, steps: Sequence[OnnxStep]) -> Iterator[tuple[OnnxStep, str]]:
+    """The steps of a node; the last has its name."""
     for number, step in enumerate(steps):
-        name = node.name if step is steps[-1] else f"{node.name}.{number}"
-        inputs = list(step.inputs)
-        for key, value in step.constants.items():
-            whole = isinstance(value, tuple) and not any(isinstance(v, float) for v in value)
-            kind = np.int64 if whole else np.float32
-            extra.append(numpy_helper.from_array(np.array(value, kind), f"{name}.{key}"))
-            inputs.append(f"{name}.{key}")
-        outputs = step.outputs or (step.output,)
-        nodes.append(helper.make_node(step.op, inputs, outputs, name=name, **step.attributes))
-    return nodes, extra
+        yield step, node.name if step is steps[-1] else f"{node.name}.{number}"

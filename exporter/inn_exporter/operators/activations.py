@@ -188,7 +188,7 @@ class Gelu(Activation):
         return {"activation_type": GELU, "approximate": False}
 
     def onnx_nodes(self, node: Node) -> list[OnnxStep]:
-        """Opset 17 has no Gelu."""
+        """ONNX has such a layer from opset 20 on."""
         x, stem = node.inputs[0], node.output
         return [
             OnnxStep("Mul", [x], f"{stem}.scaled", {}, {"root": math.sqrt(0.5)}),

@@ -36,7 +36,7 @@ class Operator:
     Class attributes
     ----------------
     onnx_op : what ONNX calls it, where not as here
-    onnx_inputs : attributes that ONNX (opset 17) takes as trailing inputs
+    onnx_inputs : attributes that ONNX takes as trailing inputs, in the opsets that have them so
     fuses_activation : MindSpore Lite's primitive can apply a following Relu or Relu6 itself
     linear : inputs are x, W, b and the output is linear in x plus b, one value per output channel; W has
         the output channel first
@@ -115,10 +115,15 @@ class Operator:
         return dict(node.attributes)
 
     def onnx_nodes(self, node: Node) -> list[OnnxStep]:
-        """What it is in ONNX (opset 17)."""
+        """What it is in ONNX: what opset 17 says; other opsets may say it otherwise (`onnx_forms`)."""
         attributes, inputs = self.onnx_attributes(node), list(node.inputs)
         constants = {name: attributes.pop(name) for name in self.onnx_inputs}
         return [OnnxStep(self.onnx_op or node.op, inputs, node.output, attributes, constants)]
+
+    def onnx_since(self, node: Node, shape: Sequence[int]) -> int:
+        """The first opset in which `onnx_nodes` mean what they should, where that is not as their operators
+        are defined there; ``shape`` is the output's."""
+        return 0
 
     def onnx_permutation(self, node: Node, name: str) -> tuple[int, ...] | None:
         """Axes of the ONNX constant ``name`` in the graph's order, where the layouts differ."""

@@ -139,6 +139,10 @@ class Softmax(Operator):
     def forward(self, node: Node, inputs: Sequence[Any]) -> Any:
         return ops().softmax(inputs[0], node.attributes["axis"])
 
+    def onnx_since(self, node: Node, shape: Sequence[int]) -> int:
+        """Before opset 13 it is over that axis and all after it."""
+        return 0 if prod(shape[node.attributes["axis"] + 1 :]) == 1 else 13
+
     def lower(self, node: Node, lowering: LoweringContext) -> None:
         order = lowering.order(node.inputs[0])
         source = lowering.arranged(node.inputs[0], order)

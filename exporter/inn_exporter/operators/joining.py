@@ -94,11 +94,11 @@ class Slice(Operator):
 
     def onnx_nodes(self, node: Node) -> list[OnnxStep]:
         attributes = node.attributes
-        if "blocks" in attributes:  # opset 17's Split into equal parts
+        if "blocks" in attributes:  # equal parts
             outputs = [f"{node.output}.block{index}" for index in range(attributes["blocks"])]
             outputs[attributes["block"]] = node.output
-            axis = {"axis": attributes["axes"][0]}
-            return [OnnxStep("Split", list(node.inputs), node.output, axis, {}, tuple(outputs))]
+            cut = {"axis": attributes["axes"][0], "num_outputs": attributes["blocks"]}
+            return [OnnxStep("Split", list(node.inputs), node.output, cut, {}, tuple(outputs))]
         constants = {name: attributes[name] for name in self.onnx_inputs}
         return [OnnxStep("Slice", list(node.inputs), node.output, {}, constants)]
 

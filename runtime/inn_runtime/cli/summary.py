@@ -8,7 +8,8 @@ from typing import Any
 from ..network import Bundle
 from .table import format_table
 
-_SHOWN_LABELS = 5
+_SHOWN = 5
+"""Labels, and kernels that are stored otherwise than most."""
 _COSTS = {"flops": "FLOPs", "params": "parameters", "latency": "latency"}
 
 
@@ -50,12 +51,22 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "kernel": ", ".join(sorted({kernel for kernel, _ in axes})),
         "quadrature": ", ".join(rules),
         "align": manifest.align,
+        "storage": _storage(bundle),
         "schedule": manifest.schedule,
         "n": manifest.curve.get("n"),
         "safe_from": manifest.curve.get("safe_from"),
         "source_difference": manifest.source_difference,
         "sizes": sizes,
     }
+
+
+def _storage(bundle: Bundle) -> dict[str, list[str]]:
+    """How kernels are stored, most of them first, and which; vectors, as biases are, are always float32."""
+    stored: dict[str, list[str]] = {}
+    for weight in bundle.manifest.weights:
+        if len(weight.dims) > 1:
+            stored.setdefault(bundle.storage(f"weight/{weight.name}"), []).append(weight.name)
+    return dict(sorted(stored.items(), key=lambda item: -len(item[1])))
 
 
 def format_summary(summary: dict[str, Any]) -> str:
@@ -74,8 +85,7 @@ def format_summary(summary: dict[str, Any]) -> str:
             facts.append((kind[:-1], f"{name}  {' x '.join(map(str, shape))}"))
     labels = summary["labels"]
     if labels:
-        more = ", …" if len(labels) > _SHOWN_LABELS else ""
-        facts.append(("labels", f"{len(labels)}: {', '.join(labels[:_SHOWN_LABELS])}{more}"))
+        facts.append(("labels", f"{len(labels)}: {_some(labels)}"))
     facts.append(
         (
             "resized",
@@ -83,6 +93,8 @@ def format_summary(summary: dict[str, Any]) -> str:
             f"widths in multiples of {summary['align']}",
         )
     )
+    if summary["storage"]:
+        facts.append(("kernels", _format_storage(summary["storage"])))
     if summary["schedule"] != "uniform":
         cost = _COSTS[summary["schedule"]]
         facts.append(
@@ -98,6 +110,17 @@ def format_summary(summary: dict[str, Any]) -> str:
         facts.append(("safe", f"from size {summary['safe_from']:g} up"))
     lines = [f"{key:<10}{value}" for key, value in facts]
     return "\n".join([summary["name"], *lines, "", _curve(summary["sizes"])])
+
+
+def _format_storage(stored: dict[str, list[str]]) -> str:
+    (usual, kernels), *others = stored.items()
+    parts = [f"{len(names)} in {kind} ({_some(names)})" for kind, names in others]
+    return ", ".join([f"{len(kernels)} in {usual}", *parts])
+
+
+def _some(names: list[str]) -> str:
+    """The first few of the names."""
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def _curve(sizes: list[dict[str, Any]]) -> str:

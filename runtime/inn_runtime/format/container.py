@@ -59,6 +59,12 @@ class Container:
             start += len(block)
         return values.reshape(shape)
 
+    def storage(self, key: str) -> str:
+        """How a tensor is stored: ``float32``, ``float16``, or ``int`` and the number of bits."""
+        dtype, found = self._layout[key]
+        bits = packed_bits(found[0], math.prod(self._shapes[key])) if dtype == "uint8" else None
+        return dtype if bits is None else f"int{bits}"
+
     def blocks(self, key: str, rows: int | None = None, widen: bool = True) -> Iterator[npt.NDArray[Any]]:
         """The first ``rows`` (default: all) of a tensor's first dimension, some at a time, as float32.
 

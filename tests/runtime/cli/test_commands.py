@@ -13,6 +13,7 @@ import tiny
 from command import Run
 from inn_runtime.cli import main
 from inn_runtime.noise import noise
+from packing import integers, pack
 
 IMAGES = noise(1, (3, 2, 5, 4))
 
@@ -35,6 +36,30 @@ def test_info_says_what_widths_were_chosen_by(cli: Run, bundle: Path, tmp_path: 
     path = tiny.write(tmp_path / "b.inn", {**tiny.manifest(), "schedule": "flops"})
     assert "schedule  each size takes the FLOPs of that uniform width" in cli("info", path)[1]
     assert json.loads(cli("info", path, "--json")[1])["schedule"] == "flops"
+
+
+def test_info_says_how_kernels_are_stored(cli: Run, bundle: Path, tmp_path: Path) -> None:
+    assert "kernels   3 in float16\n" in cli("info", bundle)[1]
+    values = tiny.tensors()
+    values["weight/w1"] = values["weight/w1"].astype(np.float32)
+    path = tiny.write(tmp_path / "b.inn", values=values)
+    assert "kernels   2 in float16, 1 in float32 (w1)\n" in cli("info", path)[1]
+    assert json.loads(cli("info", path, "--json")[1])["storage"] == {
+        "float16": ["w0", "w2"],
+        "float32": ["w1"],
+    }
+
+
+def test_info_names_a_few_kernels_that_are_stored_otherwise(cli: Run, tmp_path: Path) -> None:
+    document, values = tiny.manifest(), tiny.tensors()
+    for i in range(13):
+        document["weights"].append({"name": f"k{i}", "dims": [[{"inner": 4}], [{"inner": 2}]]})
+        values[f"weight/k{i}"] = np.zeros((4, 2), np.float32 if i % 2 else np.float16)
+    values["weight/w2"] = pack(integers(3, 3, 6), 3)
+    values["weight/w2.scale"] = np.ones((1, 1), np.float32)
+    path = tiny.write(tmp_path / "b.inn", document, values)
+    expected = "kernels   9 in float16, 6 in float32 (k1, k3, k5, k7, k9, …), 1 in int3 (w2)\n"
+    assert expected in cli("info", path)[1]
 
 
 def test_info_as_json(cli: Run, bundle: Path) -> None:
