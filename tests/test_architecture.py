@@ -37,7 +37,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"data", "storage"},
         {"ordering"},
         {"calibration"},
-        {"schedule", "bundling", "training"},
+        {"schedule", "bundling", "training", "work"},
         {"options", "cost_estimate"},
         {"pipeline"},
         {"cli"},

@@ -14,6 +14,7 @@ def read_state(content: bytes) -> dict[str, np.ndarray]:
     """Name → tensor, from a file of four pickles, the storages' keys, the storages."""
     stream = io.BytesIO(content)
     _, _, _, state, keys = (_StateUnpickler(stream).load() for _ in range(5))
+    state = state.get("state_dict", state)  # of a checkpoint
     kinds = {tensor.key: tensor.kind for tensor in state.values()}
     storages = {}
     for key in keys:
@@ -45,8 +46,10 @@ class _StateUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         known = {
             ("collections", "OrderedDict"): collections.OrderedDict,
+            ("torch._utils", "_rebuild_tensor"): self._tensor,
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch", "FloatStorage"): "<f4",
+            ("torch.cuda", "FloatStorage"): "<f4",
             ("torch", "LongStorage"): "<i8",
         }
         if (module, name) not in known:

@@ -26,6 +26,12 @@ def mindspore() -> ModuleType:
     return package
 
 
+@functools.lru_cache(maxsize=1)
+def on_accelerator() -> bool:
+    """Whether MindSpore computes on something better than this machine's processor."""
+    return bool(mindspore().get_context("device_target") != "CPU")
+
+
 def ops() -> Any:
     """``mindspore.ops``."""
     return mindspore().ops

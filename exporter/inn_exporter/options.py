@@ -148,6 +148,21 @@ class Options:
         metavar="FILE",
         recorded=False,
     )
+    work: str | os.PathLike[str] | None = option(
+        None,
+        "folder for what is finished, from which the same command goes on if it was interrupted; removed at "
+        "the end (default: beside the output)",
+        metavar="DIR",
+        recorded=False,
+    )
+    processes: int | None = option(
+        None,
+        "sizes that are calibrated at a time (default: one for each core, where that is worth it)",
+        read=int,
+        least=1,
+        metavar="N",
+        recorded=False,
+    )
     tunes: bool = False
     tuning: Tuning | None = None
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Callable
 
 from inn_runtime import Bundle, UsageError
 from inn_runtime import open as open_bundle
-from inn_runtime.files import write_atomically
+from inn_runtime.files import check_writable, write_atomically
+from inn_runtime.format.manifest import evaluate as value_of
 from onnx import ModelProto
 
 from .bundling.curve import measure
@@ -40,6 +45,8 @@ from .schedule.widths import schedule
 from .training.distill import distill
 from .training.parallel import is_first
 from .training.residual_streams import learn_streams, streams_share
+from .work.folder import SUFFIX, WorkFolder, identity_of
+from .work.lanes import CalibrationJob, calibrated, processes_for
 
 
 def export(
@@ -82,8 +89,7 @@ def export(
     if options is not None and options.tunes and tune is None:
         raise UsageError("tune: these options are of a bundle that was tuned: give the images to tune by")
     options = replace(options or Options(), tunes=tune is not None, **changes)
-    if not (folder := Path(output).absolute().parent).is_dir():  # said now rather than after hours
-        raise UsageError(f"{os.fspath(output)}: cannot write there: no folder {folder}")
+    check_writable(output)  # said now rather than after hours
     imported = fold(import_onnx(model, options.input_shapes))
     graph, channels = chosen_groups(imported, options.keep, options.only)
     check_groups(graph, channels, options.quadrature)
@@ -103,7 +109,8 @@ def export(
     facts = SourceFacts.of(content, source.label)
     judge = Judge(source, content, imported, splits.calibration.inputs)
     judge.check_import()
-    job = _Export(options, graph, channels, lower(graph, channels.dims), splits, judge, facts)
+    work = _work_folder(output, options)
+    job = _Export(options, graph, channels, lower(graph, channels.dims), splits, judge, facts, work=work)
     if progress or options.limit is not None:
         job = job.announced(progress)
     with progress_bars(progress) as bar:
@@ -111,7 +118,17 @@ def export(
     if not is_first():  # of several processes that tuned together
         return draft.bundle(os.fspath(output))
     write_atomically(output, draft.to_bytes())
+    shutil.rmtree(work, ignore_errors=True)
     return open_bundle(output)
+
+
+def _work_folder(output: str | os.PathLike[str], options: Options) -> Path:
+    """Where an export keeps what it has finished: beside a file, but not beside a pipe."""
+    if options.work is not None:
+        return Path(options.work)
+    if Path(output).exists() and not Path(output).is_file():
+        return Path(tempfile.mkdtemp(suffix=SUFFIX))
+    return Path(f"{os.fspath(output)}{SUFFIX}")
 
 
 @dataclass(frozen=True)
@@ -125,6 +142,8 @@ class _Export:
     splits: Splits
     judge: Judge
     facts: SourceFacts
+
+    work: Path
 
     @property
     def uniform(self) -> dict[float, list[int]]:
@@ -223,7 +242,11 @@ class _Export:
         options, uniform = self.options, self.uniform
         if options.optimise == "uniform" or not uniform:
             return uniform
-        return schedule(
+        folder = self._folder(network)
+        kept = folder.read("widths")
+        if kept is not None:
+            return {float(size): widths for size, widths in json.loads(kept).items()}
+        found = schedule(
             options.optimise,
             network,
             self.lowered,
@@ -233,6 +256,15 @@ class _Export:
             self.splits.held_out.inputs,
             bar("scheduling"),
         )
+        found = {size: [int(width) for width in widths] for size, widths in found.items()}
+        folder.write("widths", json.dumps(found).encode())
+        return found
+
+    def _folder(self, network: ContinuousNetwork) -> WorkFolder:
+        """Where what is finished is kept."""
+        facts = version("innlite"), *self.options.recorded().values()
+        images = {**self.splits.calibration.inputs}
+        return WorkFolder(self.work, identity_of(network.graph, images, *facts))
 
     def _fitted(
         self, network: ContinuousNetwork, widths: Mapping[float, list[int]], bar: Bars
@@ -256,13 +288,30 @@ class _Export:
             return sizes
         if options.quadrature == "rescaled":
             calibration = Calibration.rescaling(network)
-        else:
-            calibration = Calibration(network, seed=options.seed, steps=options.span_steps)
-        found = calibration.run(list(sizes.values()), splits.calibration.inputs, bar("calibrating"))
-        sizes = dict(zip(sizes, found))
+            found = calibration.run(list(sizes.values()), splits.calibration.inputs, bar("calibrating"))
+            return dict(zip(sizes, found))
+        if sizes:
+            sizes = self._calibrated(network, sizes, bar("calibrating"))
         if options.effort == "distill" and sizes:
+            calibration = Calibration(network, seed=options.seed, steps=options.span_steps)
             sizes = self._distilled(network, calibration, sizes, bar("distilling"))
         return sizes
+
+    def _calibrated(
+        self,
+        network: ContinuousNetwork,
+        sizes: Mapping[float, CalibratedSize],
+        progress: Callable[[float], None],
+    ) -> dict[float, CalibratedSize]:
+        """Sizes with what the images say of them, in several processes where that is worth it."""
+        options, images = self.options, self.splits.calibration.inputs
+        job = CalibrationJob(network, sizes, images, options.seed, options.span_steps)
+        full = value_of(self.lowered.macs, self.channels.sizes)
+        costs = {s: full + value_of(self.lowered.macs, size.widths) for s, size in sizes.items()}
+        processes = options.processes or processes_for(
+            len(self.splits.calibration) * sum(costs.values()), len(sizes)
+        )
+        return calibrated(job, costs, self._folder(network), processes, progress)
 
     def _distilled(
         self,

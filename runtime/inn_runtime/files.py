@@ -44,6 +44,27 @@ def write_atomically(path: str | os.PathLike[str], *contents: bytes | bytearray 
             temporary.unlink()
 
 
+def check_writable(path: str | os.PathLike[str], room: int = 1 << 20) -> None:
+    """Whether `write_atomically` could write ``room`` bytes now: for what takes long before it writes.
+
+    Raises
+    ------
+    UsageError : a folder, or a place where nothing may be written
+    InnError : the disk is full or failed
+    """
+    kind = _kind(path)
+    if kind is not None and stat.S_ISDIR(kind):
+        raise UsageError(f"{os.fspath(path)}: expected a file name, found a folder")
+    if kind is not None and not stat.S_ISREG(kind):
+        return
+    trial = Path(os.path.realpath(path)).with_name(f".inn-{secrets.token_hex(8)}")
+    try:
+        _write(path, trial, "xb", [bytes(room)])
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink()
+
+
 def _kind(path: str | os.PathLike[str]) -> int | None:
     """The mode of what ``path`` names, None where there is nothing yet."""
     try:

@@ -28,7 +28,8 @@ from resizable import resizable
 
 @pytest.fixture
 def assert_import_parity() -> Callable[..., Graph]:
-    """A function: import and fold, run in MindSpore, compare with ONNX Runtime on the original."""
+    """A function: import and fold, run in MindSpore and as calibration does, compare with ONNX Runtime on the
+    original."""
 
     def check(
         source: ModelProto | Path,
@@ -38,13 +39,14 @@ def assert_import_parity() -> Callable[..., Graph]:
     ) -> Graph:
         graph = fold(import_onnx(source, input_shapes))
         inputs = {name: images(batch, *graph.shapes[name][1:]) for name in graph.inputs}
-        found = run(graph, inputs)
         content = source.read_bytes() if isinstance(source, Path) else source
         expected = run_onnx(content, inputs)
-        assert list(found) == list(expected)
-        for name, values in expected.items():
-            assert relative_error(found[name], values) <= tolerance, name
-            assert graph.shapes[name] == (1, *values.shape[1:])
+        for in_mindspore in (True, False):
+            found = run(graph, inputs, in_mindspore=in_mindspore)
+            assert list(found) == list(expected)
+            for name, values in expected.items():
+                assert relative_error(found[name], values) <= tolerance, (name, in_mindspore)
+                assert graph.shapes[name] == (1, *values.shape[1:])
         return graph
 
     return check

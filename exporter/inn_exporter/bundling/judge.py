@@ -93,7 +93,7 @@ class Judge:
         ------
         SourceMismatchError : it does not
         """
-        name, found = self._worst(forward.run(self._graph, self._inputs))
+        name, found = self._worst(forward.run(self._graph, self._inputs, in_mindspore=True))
         if not found <= max(IMPORTED, _bound(self._model, "float32")):
             raise SourceMismatchError(self._verdict(name, found, IMPORTED, "float32"))
 
@@ -110,7 +110,7 @@ class Judge:
         SourceMismatchError : it is beyond the bound
         """
         bound = _bound(self._model, storage)
-        name, found = self._worst(forward.run(graph, self._inputs, constants))
+        name, found = self._worst(forward.run(graph, self._inputs, constants, in_mindspore=True))
         if not found <= bound:
             raise SourceMismatchError(self._verdict(name, found, bound, storage))
         outputs = _in_engine(bundle, self._inputs)
@@ -157,7 +157,7 @@ class Judge:
             expected = SourceModel(exposed.SerializeToString(), self.source.label).run(self._inputs, shared)
         except InnError:  # some of them cannot be shown
             return None, 0.0
-        found = forward.run(replace(self._graph, outputs=shared), self._inputs)
+        found = forward.run(replace(self._graph, outputs=shared), self._inputs, in_mindspore=True)
         for name in shared:
             difference = relative_difference(found[name], expected[name])
             if found[name].shape == expected[name].shape and difference > 10 * BOUNDS["float32"]:

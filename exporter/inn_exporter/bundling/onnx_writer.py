@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 from inn_runtime.network import Bundle, Model
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
-from ..graph.graph import Graph, Node
+from ..execution.onnx_graph import named_steps, onnx_layouts, set_widths
+from ..graph.graph import Graph
 from ..graph.lowered import LoweredWeight
-from ..operators import OPERATORS, operator
-from ..operators.base import OnnxStep
+from ..operators import operator
 from .onnx_forms import in_opset, opset_for
 from .source_facts import SourceFacts, tell_of_bundle
 
@@ -21,10 +21,10 @@ from .source_facts import SourceFacts, tell_of_bundle
 def skeleton(graph: Graph, weights: Sequence[LoweredWeight], source: SourceFacts | None = None) -> bytes:
     """The network without its weights: each initializer says, as JSON in its description, how the bundle
     lays its weight out (``permutation`` of the initializer)."""
-    onnx_layouts = _onnx_layouts(graph)
+    layouts = onnx_layouts(graph)
     initializers = []
     for weight in weights:
-        onnx_axes = onnx_layouts.get(weight.name, range(len(weight.permutation)))
+        onnx_axes = layouts.get(weight.name, range(len(weight.permutation)))
         description = json.dumps({"permutation": [onnx_axes[axis] for axis in weight.permutation]})
         initializers.append(
             TensorProto(name=weight.name, data_type=TensorProto.FLOAT, doc_string=description)
@@ -42,9 +42,7 @@ def resized_onnx(model: Model) -> ModelProto:
     for initializer in proto.graph.initializer:
         if initializer.name in constants:
             initializer.CopyFrom(numpy_helper.from_array(constants[initializer.name], initializer.name))
-    for node in proto.graph.node:
-        if node.op_type in OPERATORS:
-            OPERATORS[node.op_type].resize_onnx(node, constants)
+    set_widths(proto.graph, constants)
     tell_of_bundle(proto, model.manifest, model.plan.size)
     onnx.checker.check_model(proto, full_check=True)
     return proto
@@ -64,22 +62,12 @@ def export_onnx(bundle: Bundle, size: float | str) -> bytes:
     return content
 
 
-def _onnx_layouts(graph: Graph) -> dict[str, tuple[int, ...]]:
-    """Constants that ONNX lays out otherwise than the graph, and their axes there in the graph's order."""
-    result = {}
-    for node in graph.nodes:
-        for name in graph.constant_inputs(node):
-            if (axes := operator(node).onnx_permutation(node, name)) is not None:
-                result[name] = axes
-    return result
-
-
 def _model(graph: Graph, initializers: list[TensorProto], source: SourceFacts) -> ModelProto:
     steps = []
     for node in graph.nodes:
         known = operator(node)
         since = known.onnx_since(node, graph.shapes[node.output])
-        steps += [(step, since, name) for step, name in _named(node, known.onnx_nodes(node))]
+        steps += [(step, since, name) for step, name in named_steps(node)]
     opset = opset_for(((step, since) for step, since, _ in steps), source.opset)
     body = GraphProto(name=graph.name, initializer=initializers)
     for step, _, name in steps:
@@ -96,9 +84,3 @@ def _model(graph: Graph, initializers: list[TensorProto], source: SourceFacts) -
     model.producer_name = "innlite"
     source.tell(model)
     return model
-
-
-def _named(node: Node, steps: Sequence[OnnxStep]) -> Iterator[tuple[OnnxStep, str]]:
-    """The steps of a node; the last has its name."""
-    for number, step in enumerate(steps):
-        yield step, node.name if step is steps[-1] else f"{node.name}.{number}"

@@ -1,17 +1,22 @@
-"""Running a graph in MindSpore, in micro-batches."""
+"""Running a graph in micro-batches: in ONNX Runtime on a processor, in MindSpore on an accelerator.
+
+What gradients flow through is MindSpore's (`outputs`).
+"""
 
 from __future__ import annotations
 
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..backend import tensor
+from ..backend import on_accelerator, tensor
 from ..graph.graph import Graph, Node
 from ..operators import operator
+from .onnx_runtime import OnnxSession
 
 MICRO_BATCH = 32
 SPILLED = 1 << 30
@@ -22,15 +27,8 @@ def run_node(
     node: Node, activations: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """The node's output for all images, float32."""
-    fixed = {name: tensor(constants[name]) for name in node.inputs if name in constants}
-    variable = {name: activations[name] for name in node.inputs if name in activations}
-    images = len(next(iter(variable.values())))
-    result: dict[str, np.ndarray] = {}
-    for start in range(0, images, MICRO_BATCH):
-        chosen = slice(start, start + MICRO_BATCH)
-        values = {name: tensor(array[chosen]) for name, array in variable.items()}
-        _fill(result, node.output, run_tensors(node, values, fixed).asnumpy(), chosen, images)
-    return result[node.output]
+    graph = Graph("node", [], list(node.outputs), [node], {}, {})
+    return run(graph, activations, constants)[node.output]
 
 
 def _fill(
@@ -87,7 +85,10 @@ def walk(
 
 
 def run(
-    graph: Graph, inputs: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray] | None = None
+    graph: Graph,
+    inputs: Mapping[str, np.ndarray],
+    constants: Mapping[str, np.ndarray] | None = None,
+    in_mindspore: bool = False,
 ) -> dict[str, np.ndarray]:
     """The network's outputs.
 
@@ -96,25 +97,44 @@ def run(
     inputs : arrays keyed by name, (images, …), of whatever the graph's nodes read and do not produce, and of
         outputs that are known already
     constants : replaces the graph's own, for a resized network
+    in_mindspore : on a processor, too
     """
-    weights = graph.constants if constants is None else constants
-    last, unneeded = _last_readers(graph), _unneeded(graph)
-    read = {name: inputs[name] for name in last if name in inputs}
-    fixed = {name: tensor(weights[name]) for name in last if name in weights}
+    if constants is not None:
+        graph = replace(graph, constants=dict(constants))
+    made = {name for node in graph.nodes for name in node.outputs}
+    names = dict.fromkeys(name for node in graph.nodes for name in node.inputs if name not in made)
+    read = {name: inputs[name] for name in names if name in inputs}
     images = len(next(iter(read.values())))
-    found = {name for node in graph.nodes for name in node.outputs}
-    results = {name: inputs[name] for name in graph.outputs if name not in found}
+    if in_mindspore or on_accelerator():
+        step = _mindspore(graph)
+    else:
+        step = OnnxSession(graph, {name: array.ndim for name, array in read.items()}).run
+    results = {name: inputs[name] for name in graph.outputs if name not in made}
     for start in range(0, images, MICRO_BATCH):
         chosen = slice(start, start + MICRO_BATCH)
-        values = {name: tensor(array[chosen]) for name, array in read.items()}
+        for name, part in step({name: array[chosen] for name, array in read.items()}).items():
+            _fill(results, name, part, chosen, images)
+    return {name: results[name] for name in graph.outputs}
+
+
+def _mindspore(graph: Graph) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Inputs of a batch → the outputs that the graph's nodes make of them, in MindSpore."""
+    unneeded = _unneeded(graph)
+    fixed = {
+        name: tensor(graph.constants[name]) for node in graph.nodes for name in graph.constant_inputs(node)
+    }
+    made = [name for node in graph.nodes for name in node.outputs if name in graph.outputs]
+
+    def step(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values = {name: tensor(array) for name, array in inputs.items()}
         for node, names in zip(graph.nodes, unneeded):
             values[node.output] = run_tensors(node, values, fixed)
             for name in names:
                 if name not in graph.outputs:
                     values.pop(name, None)
-        for name in found.intersection(graph.outputs):
-            _fill(results, name, values[name].asnumpy(), chosen, images)
-    return {name: results[name] for name in graph.outputs}
+        return {name: values[name].asnumpy() for name in made}
+
+    return step
 
 
 def outputs(graph: Graph, inputs: Sequence[Any], constant: Callable[[str], Any]) -> list[Any]:

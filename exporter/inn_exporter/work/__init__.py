@@ -1,0 +1,1 @@
+"""An export's work: kept while it lasts, shared between processes."""
