@@ -3,8 +3,8 @@
 The graphs are the light models inside the ``onnx`` package (opset 9, brought up by onnx's version
 converter; their weights are constants there, so they get seeded random ones), torchvision's and others from
 PyTorch (`torch_networks`, run by a Python that has it), others from Keras and TensorFlow Lite
-(`keras_networks`), and a document classifier, waifu2x, demosaicnet and EfficientNet-Lite0 with their own
-weights.
+(`keras_networks`), and with their own weights a document classifier, waifu2x, demosaicnet,
+EfficientNet-Lite0, and ONNX files as packages ship them (`packaged_onnx`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ import numpy as np
 import onnx
 from onnx import ModelProto, numpy_helper, version_converter
 
-from benchmarks.networks import demosaicnet, efficientnet_lite0, keras_networks, orientation, waifu2x
+from benchmarks.networks import (
+    demosaicnet,
+    efficientnet_lite0,
+    keras_networks,
+    orientation,
+    packaged_onnx,
+    waifu2x,
+)
 
 LIGHT_FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 LIGHT = (
@@ -30,8 +37,13 @@ OUT = Path("out/coverage")
 """Where the ONNX files are written, and found again."""
 OPSET = 13
 TORCH = Path(__file__).with_name("torch_networks.py")
-STRENGTH = dict.fromkeys(keras_networks.NETWORKS, 64.0)
+STRENGTH = {
+    **dict.fromkeys(keras_networks.NETWORKS, 64.0),
+    **{name: file.strength for name, file in packaged_onnx.FILES.items()},
+}
 """Standard deviation of the inputs where it is not 1: these take bytes, and noise of 1 hardly moves them."""
+SHAPES = {name: file.shapes for name, file in packaged_onnx.FILES.items()}
+"""Shapes of inputs that files leave open."""
 
 
 def light(name: str, seed: int) -> ModelProto:
@@ -95,6 +107,10 @@ def from_keras(name: str, seed: int) -> ModelProto:
     return without_softmax(onnx.load(path))
 
 
+def _packaged(name: str, seed: int) -> ModelProto:
+    return packaged_onnx.load(name)
+
+
 def torch_names() -> list[str]:
     """The names of `torch_networks.NETWORKS`, read without importing PyTorch."""
     for statement in ast.parse(TORCH.read_text()).body:
@@ -119,6 +135,7 @@ def groups(torch_python: str = "python3") -> dict[str, dict[str, Callable[[int],
             "waifu2x": lambda seed: _written(waifu2x.write_model, "waifu2x"),
             "demosaicnet": lambda seed: _written(demosaicnet.write_model, "demosaicnet"),
         },
+        "packages": {name: partial(_packaged, name) for name in packaged_onnx.FILES},
     }
 
 

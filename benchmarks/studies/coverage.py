@@ -1,7 +1,7 @@
 """Networks that nobody here wrote: which import, how many channel groups they have, and parity when resized.
 
-    python -m benchmarks.studies.coverage [--group light | torch | keras | trained …] [--only NAME …]
-                                          [--torch-python python3]
+    python -m benchmarks.studies.coverage [--group light | torch | keras | trained | packages …]
+                                          [--only NAME …] [--torch-python python3]
 
 The networks are those of ``networks/zoo.py``. Each is exported by plain selection and run at full size, .75
 and .5: MindSpore Lite against ONNX Runtime on the original and on the resized ONNX, largest difference
@@ -46,7 +46,8 @@ def measure(name: str, source: Callable[[int], ModelProto], seed: int, results: 
     """What the table says of one network."""
     start = time.perf_counter()
     model = source(seed)
-    graph = import_onnx(model)
+    shapes = zoo.SHAPES.get(name, {})
+    graph = import_onnx(model, shapes)
     _, channels = chosen_groups(fold(graph), (), ())
     random = np.random.default_rng(seed)
     strength = np.float32(zoo.STRENGTH.get(name, 1.0))
@@ -55,6 +56,7 @@ def measure(name: str, source: Callable[[int], ModelProto], seed: int, results: 
         for port in graph.inputs
     }
     options = {"quadrature": "none", "sizes": SIZES, "images": IMAGES, "storage": "float32", "seed": seed}
+    options |= {"input_shapes": shapes}
     bundle = inn_exporter.export(model, zoo.OUT / f"{name}.inn", data, **options)
     one = {port: array[:1] for port, array in data.items()}
     cells = []
@@ -103,7 +105,11 @@ def main() -> None:
             reason = " ".join(line.strip() for line in str(error).splitlines()[:3])
             results.add(name, 1.0, "refused", 1.0, 1, reason=reason)
             print(f"{name}: refused: {reason}", flush=True)
-        except (inn.InnError, RuntimeError) as error:
+        except inn.InnError as error:  # a bundle that is not what the source is, say
+            reason = str(error).splitlines()[0]
+            results.add(name, 1.0, "refused", 1.0, 1, reason=reason)
+            print(f"{name}: no bundle: {reason}", flush=True)
+        except RuntimeError as error:
             print(f"{name}: failed: {str(error).splitlines()[0]}", flush=True)
             continue
         results.write(arguments.output, keep_others=True)

@@ -18,6 +18,7 @@ from ..operators.onnx_node import OnnxNode, UnsupportedNodeError
 from .masks import with_finite_masks
 from .patterns import recognise
 from .prepare import Prepared, prepare
+from .quotients import with_finite_quotients
 from .refusals import refusal
 from .unsupported import unsupported_form, unsupported_operator
 
@@ -41,7 +42,7 @@ def import_onnx(
         that are not finite
     UnsupportedGraphError : lists every node that cannot be imported
     """
-    prepared = with_finite_masks(prepare(source, input_shapes or {}))
+    prepared = with_finite_quotients(with_finite_masks(prepare(source, input_shapes or {})))
     default = prepared.label if isinstance(source, ModelProto) else Path(source).stem
     return _Import(prepared).run(name or default)
 

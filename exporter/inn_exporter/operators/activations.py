@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .lowering import LoweringContext
     from .onnx_node import OnnxNode
 
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Activation(Operator):
@@ -283,37 +283,13 @@ def _prelu(node: OnnxNode) -> Node | View:
 
 @imports("Clip")
 def _clip(node: OnnxNode) -> Node | View:
-    low = node.scalar(1) if node.has(1) else -_LARGEST
-    high = node.scalar(2) if node.has(2) else _LARGEST
-    return _limited(node, low, high)
+    low = node.scalar(1) if node.has(1) else -LARGEST
+    high = node.scalar(2) if node.has(2) else LARGEST
+    return limited(node, low, high)
 
 
-@imports("Max")
-def _max(node: OnnxNode) -> Node | View:
-    """A limit below (PyTorch, not optimised), or max(alpha · x, x) (MindSpore's leaky ReLU)."""
-    if node.input_count == 2 and not node.is_constant(0) and not node.is_constant(1):
-        for index, other in ((0, 1), (1, 0)):
-            product, x = node.producer(index), node.input(other)
-            if product is not None and product.op == "Mul" and product.inputs[0] == x:
-                alpha = node.constant_value(product.inputs[1])
-                if alpha is not None and alpha.size == 1 and 0 <= alpha.item() <= 1:
-                    return node.canonical("LeakyRelu", [x], alpha=alpha.item())
-        if node.shape(0) == node.shape(1):
-            return node.canonical("Max", [node.input(0), node.input(1)])
-    return _limited(node, _only_limit(node), _LARGEST)
-
-
-@imports("Min")
-def _min(node: OnnxNode) -> Node | View:
-    return _limited(node, -_LARGEST, _only_limit(node))
-
-
-def _limited(node: OnnxNode, low: float, high: float) -> Node | View:
+def limited(node: OnnxNode, low: float, high: float, of: int = 0) -> Node | View:
+    """Input ``of``, no value below ``low`` or above ``high``."""
     # MindSpore Lite takes no infinities.
-    return node.pointwise("Clip", min=max(low, -_LARGEST), max=min(high, _LARGEST))
-
-
-def _only_limit(node: OnnxNode) -> float:
-    if node.input_count != 2 or node.output_shape != node.shape(0):
-        raise node.unsupported("only of a tensor and one constant value")
-    return node.scalar(1)
+    view = node.view(of)
+    return node.computed("Clip", [view.tensor], view, min=max(low, -LARGEST), max=min(high, LARGEST))

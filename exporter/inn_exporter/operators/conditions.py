@@ -21,7 +21,7 @@ def _where(node: OnnxNode) -> Node | View:
         raise node.unsupported("a choice by a condition that is computed; cut the network before it")
     shape, condition = node.output_shape, node.weight(0)
     shares = condition.astype(np.float32), 1 - condition.astype(np.float32)
-    total: View | None = None
+    found: View | None = None
     offset = np.zeros([1] * len(shape), np.float32)
     for index, share in zip((1, 2), shares):
         if node.is_constant(index):
@@ -29,12 +29,12 @@ def _where(node: OnnxNode) -> Node | View:
             continue
         if node.shape(index) != shape:
             raise node.unsupported(f"a choice from {node.shape(index)} that is broadcast to {shape}")
-        kept = _times(node, node.view(index), share)
-        total = kept if total is None else _sum(node, total, kept)
-    assert total is not None  # else the node is a constant
+        kept = weighted(node, node.view(index), share)
+        found = kept if found is None else total(node, found, kept)
+    assert found is not None  # else the node is a constant
     if not offset.any():
-        return total
-    view, values = _for(node, total, offset)
+        return found
+    view, values = _for(node, found, offset)
     return node.computed("Add", [view.tensor, node.new_constant("offset", values)], view)
 
 
@@ -44,14 +44,16 @@ def _is_nan(node: OnnxNode) -> Node | View:
     raise node.unsupported("a test of values that are computed, other than of a softmax; leave it out")
 
 
-def _times(node: OnnxNode, view: View, share: np.ndarray) -> View:
+def weighted(node: OnnxNode, view: View, share: np.ndarray) -> View:
+    """The product of a view with a constant that is broadcast to it."""
     if (share == 1).all():
         return view
     view, values = _for(node, view, share)
     return node.between("Mul", [view.tensor, node.new_constant("share", values)], view)
 
 
-def _sum(node: OnnxNode, first: View, second: View) -> View:
+def total(node: OnnxNode, first: View, second: View) -> View:
+    """The sum of two views of one shape."""
     if not first.arranged_as(second):
         first, second = node.whole(first), node.whole(second)
     return node.between("Add", [first.tensor, second.tensor], first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,6 +167,8 @@ def _matmul(node: OnnxNode) -> Node | View:
         weight, rank = node.weight(0), len(node.shape(1))
         if rank == 2:
             raise node.unsupported("a product over the batch")
+        if weight.ndim > 2:
+            return _matrix_by_matrix(node, weight, node.view(1), of=0)
         if weight.ndim != 2:
             raise node.unsupported(f"MatMul of shapes {weight.shape} and {node.shape(1)}")
         turned = (*range(rank - 2), rank - 1, rank - 2)
@@ -173,11 +176,39 @@ def _matmul(node: OnnxNode) -> Node | View:
         x, target = along_last(node, node.view(1).transposed(turned), weight)
         return node.between("Linear", [x.tensor, *names], target).transposed(turned)
     if node.is_constant(1):
-        weight = node.weight(1)
-        if weight.ndim != 2 or len(node.shape(0)) < 2:
+        weight, rank = node.weight(1), len(node.shape(0))
+        if weight.ndim > 2 and rank > 2:  # x · W = (Wᵀ · xᵀ)ᵀ
+            turned = (*range(rank - 2), rank - 1, rank - 2)
+            x = node.view(0).transposed(turned)
+            return _matrix_by_matrix(node, weight.swapaxes(-1, -2), x, of=1).transposed(turned)
+        if weight.ndim != 2 or rank < 2:
             raise node.unsupported(f"MatMul of shapes {node.shape(0)} and {weight.shape}")
         return _dense(node, node.view(0), weight.T, np.zeros(weight.shape[1], np.float32))
     return _product(node)
+
+
+def _matrix_by_matrix(node: OnnxNode, weight: np.ndarray, x: View, of: int) -> View:
+    """W · x of as many matrices W (…, M, K) as there are matrices x (…, K, N), such as learned queries times
+    keys: a convolution of N pixels, which has a block of channels for each of them."""
+    *before, features, length = x.shape
+    *given, outputs, inputs = weight.shape
+    given = [1] * (len(before) - len(given)) + given
+    fits = len(given) == len(before) and all(n in (1, size) for n, size in zip(given, before))
+    if inputs != features or not fits:
+        raise node.unsupported(f"MatMul of shapes {node.shape(0)} and {node.shape(1)}")
+    count = prod(before)
+    kernel = np.broadcast_to(weight.reshape(*given, outputs, inputs), (*before, outputs, inputs))
+    kernel = kernel.reshape(count * outputs, inputs, 1, 1)
+    pixels = node.whole(node.seen_as(x.reshaped((1, count * features, 1, length))))
+    names = [node.new_constant("weight", kernel, of=of), node.new_constant("bias", np.zeros(len(kernel)))]
+    window: dict[str, Any] = {"kernel_shape": (1, 1), "strides": (1, 1), "dilations": (1, 1)}
+    window["pads"] = (0, 0, 0, 0)
+    target = View.whole("", (1, len(kernel), 1, length))
+    kind, groups = ("GroupedConv", {"groups": count}) if count > 1 else ("Conv", {"group": 1})
+    if count > 1 and inputs == 1 == outputs:
+        kind, groups = "Conv", {"group": count}  # depthwise
+    product = node.between(kind, [pixels.tensor, *names], target, **window, **groups)
+    return node.seen_as(product.reshaped((*before, outputs, length)))
 
 
 def _product(node: OnnxNode) -> Node | View:

@@ -124,7 +124,7 @@ class Pow(Elementwise):
 
 @imports("Add")
 def _add(node: OnnxNode) -> Node | View:
-    return _binary(node, "Add")
+    return binary(node, "Add")
 
 
 @imports("Sum")
@@ -141,18 +141,18 @@ def _sum(node: OnnxNode) -> Node | View:
 
 @imports("Mul")
 def _mul(node: OnnxNode) -> Node | View:
-    return _binary(node, "Mul")
+    return binary(node, "Mul")
 
 
 @imports("Sub")
 def _sub(node: OnnxNode) -> Node | View:
     if node.is_constant(1):
-        return _binary(node, "Add", -node.weight(1))
+        return binary(node, "Add", -node.weight(1))
     if node.is_constant(0):  # c - x
         sign = node.new_constant("sign", np.full([1] * len(node.shape(1)), -1, np.float32))
         negative = node.insert("Mul", [node.input(1), sign], node.shape(1))
         return node.canonical("Add", [negative, _constant(node, 0, len(node.output_shape))])
-    return _binary(node, "Sub")
+    return binary(node, "Sub")
 
 
 @imports("Div")
@@ -161,11 +161,11 @@ def _div(node: OnnxNode) -> Node | View:
         if node.is_constant(0):  # c / x
             inverse = node.insert("Reciprocal", [node.input(1)], node.shape(1))
             return node.canonical("Mul", [inverse, _constant(node, 0, len(node.output_shape))])
-        return _binary(node, "Div")
+        return binary(node, "Div")
     divisor = node.weight(1)
     if not divisor.all():
         raise node.unsupported("a division by zero")
-    return _binary(node, "Mul", np.float32(1) / divisor)
+    return binary(node, "Mul", np.float32(1) / divisor)
 
 
 @imports("Pow")
@@ -178,7 +178,7 @@ def _pow(node: OnnxNode) -> Node | View:
         return node.computed("Mul", [view.tensor] * 2, view)
     if (exponents == 0.5).all():
         return node.pointwise("Sqrt")
-    return _binary(node, "Pow", exponents)
+    return binary(node, "Pow", exponents)
 
 
 @imports("BatchNormalization")
@@ -208,8 +208,9 @@ def _constant(node: OnnxNode, index: int, rank: int, values: np.ndarray | None =
     return node.new_constant("constant", values, of=index)
 
 
-def _binary(node: OnnxNode, op: str, second: np.ndarray | None = None) -> Node | View:
-    """A constant operand comes second and gets the output's rank; ``second`` replaces its values."""
+def binary(node: OnnxNode, op: str, second: np.ndarray | None = None) -> Node | View:
+    """An operator of two operands. A constant one comes second and gets the output's rank; ``second``
+    replaces its values."""
     shape, rank = node.output_shape, len(node.output_shape)
     constants = [index for index in (0, 1) if node.is_constant(index)]
     views = [node.view(index) for index in (0, 1) if index not in constants]

@@ -133,8 +133,9 @@ class InstanceNormalization(Operator):
 def _layer_normalization(node: OnnxNode) -> Node | View:
     view = node.view(0)
     last = len(view.dims) - 1
-    if node.integer("axis", -1) % len(view.dims) != last:
-        raise node.unsupported("normalisation over more than the last dimension")
+    first = node.integer("axis", -1) % len(view.dims)
+    if first != last:
+        return _over_several(node, first)
     if view.axis(last) != len(view.axes):
         view = node.whole(view)
     names = [node.constant_name(1)]
@@ -142,6 +143,22 @@ def _layer_normalization(node: OnnxNode) -> Node | View:
     names.append(node.constant_name(2) if node.has(2) else node.new_constant("shift", np.zeros(width)))
     epsilon = node.number("epsilon", 1e-5)
     return node.computed("LayerNormalization", [view.tensor, *names], view, axis=-1, epsilon=epsilon)
+
+
+def _over_several(node: OnnxNode, first: int) -> View:
+    """Over the dimensions from ``first`` on, as one."""
+    shape = node.shape(0)
+    if first == 0:
+        raise node.unsupported("normalisation over the batch")
+    flat = node.whole(node.seen_as(node.view(0).reshaped((*shape[:first], prod(shape[first:])))))
+    names = []
+    for place, name, default in ((1, "scale", np.ones(1)), (2, "shift", np.zeros(1))):
+        values = node.weight(place) if node.has(place) else default
+        spread = np.broadcast_to(values, shape[first:]).reshape(-1)
+        names.append(node.new_constant(name, spread, of=place if values.size == spread.size else None))
+    epsilon = node.number("epsilon", 1e-5)
+    normal = node.between("LayerNormalization", [flat.tensor, *names], flat, axis=-1, epsilon=epsilon)
+    return node.seen_as(normal.reshaped(shape))
 
 
 @imports("InstanceNormalization")

@@ -99,6 +99,15 @@ def emit_pad(
     )
 
 
+def _repeated(node: OnnxNode, mode: Any, pads: Sequence[int]) -> View:
+    """Each dimension padded by some of its own elements, in a choice of them."""
+    view = node.view(0)
+    for axis, (size, pair) in enumerate(zip(node.shape(0), _pairs(pads))):
+        if any(pair):
+            view = chosen(node, view, axis, np.pad(np.arange(size), pair, mode=mode))
+    return view
+
+
 @imports("Pad")
 def _pad(node: OnnxNode) -> Node | View:
     shape, mode = node.shape(0), node.text("mode", "constant")
@@ -110,12 +119,10 @@ def _pad(node: OnnxNode) -> Node | View:
         pads[axis], pads[len(shape) + axis] = given[index], given[len(axes) + index]
     if not any(pads):
         return node.identity()
-    if mode not in ("constant", "reflect"):
+    if mode not in ("constant", "reflect", "edge", "wrap"):
         raise node.unsupported(f"padding of mode {mode!r}")
     if pads[0] or pads[len(shape)]:
         raise node.unsupported("padding of the batch")
-    if mode == "reflect" and len(shape) != 2 and (len(shape) > 4 or pads[1] or pads[len(shape) + 1]):
-        raise node.unsupported(f"only height and width can be reflected, found {pads} around {shape}")
     if min(pads) < 0:
         raise node.unsupported(f"padding by less than nothing, {pads}")
     if mode == "reflect" and any(pad >= size for pad, size in zip(pads, shape * 2)):
@@ -123,8 +130,9 @@ def _pad(node: OnnxNode) -> Node | View:
     value = node.scalar(2) if node.has(2) and mode == "constant" else 0.0
     if not math.isfinite(value):
         raise node.unsupported(f"padding with {value}")
-    if mode == "reflect" and len(shape) == 2:  # samples that no layer has seen yet, say
-        return chosen(node, node.view(0), 1, np.pad(np.arange(shape[1]), (pads[1], pads[3]), mode="reflect"))
+    of_images = len(shape) in (3, 4) and not pads[1] and not pads[len(shape) + 1]
+    if mode != "constant" and (mode != "reflect" or not of_images):
+        return _repeated(node, mode, pads)
     if mode == "reflect" and len(shape) == 3:  # rows of one pixel
         x, target = node.in_one_row()
         return node.computed(

@@ -128,7 +128,8 @@ def reduced(node: OnnxNode, op: str, view: View, axes: list[int], keep: bool) ->
     return node.seen_as(view.reshaped(node.output_shape))
 
 
-def _reduction(node: OnnxNode, op: str, view: View) -> Node | View:
+def reduction(node: OnnxNode, op: str, view: View) -> Node | View:
+    """The reduction that the node says, of a view of its input."""
     rank = len(node.shape(0))
     axes = node.weight(1).reshape(-1) if node.has(1) else node.integers("axes", ())
     if not len(axes) and node.integer("noop_with_empty_axes", 0):
@@ -139,14 +140,14 @@ def _reduction(node: OnnxNode, op: str, view: View) -> Node | View:
 
 def _imports_reduction(op: str) -> None:
     @imports(op)
-    def reduction(node: OnnxNode) -> Node | View:
-        return _reduction(node, op, node.view(0))
+    def same(node: OnnxNode) -> Node | View:
+        return reduction(node, op, node.view(0))
 
 
 @imports("ReduceSumSquare")
 def _reduce_sum_square(node: OnnxNode) -> Node | View:
     view = node.view(0)
-    return _reduction(node, "ReduceSum", node.between("Mul", [view.tensor] * 2, view))
+    return reduction(node, "ReduceSum", node.between("Mul", [view.tensor] * 2, view))
 
 
 for _op in ("ReduceMean", "ReduceSum", "ReduceMax"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ..graph.dimensions import fixed
 from ..graph.graph import Node
 from ..graph.structure import Structure
 from .base import Operator
-from .choosing import chosen
+from .interpolation import cubic_shares, interpolated, linear_shares, nearest
 from .primitives import FORMAT_NHWC
 from .registry import imports, register
 
@@ -133,15 +133,17 @@ class SpaceToDepth(_Shuffle):
 @imports("Resize")
 def _resize(node: OnnxNode) -> Node | View:
     shape, target = node.shape(0), node.output_shape
-    if len(shape) != 4 or target[:2] != shape[:2]:
+    if len(shape) not in (3, 4) or target[:2] != shape[:2]:
         raise node.unsupported(f"only of height and width, found {shape} to {target}")
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise node.unsupported("an image in the ratio of the input's sides; give both sizes")
+    if node.integer("exclude_outside", 0) or node.integer("antialias", 0):
+        raise node.unsupported("interpolation that is smoothed, or excludes what is outside")
     mode = node.text("mode", "nearest")
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
     factors = [out / size for out, size in zip(target, shape)]
     given = _scales(node, factors)
     exact = np.allclose(given, factors)
-    if mode != "nearest" and not exact:
-        raise node.unsupported(f"scales {given} that do not give whole pixels, from {shape}")
     if mode == "nearest":
         rounding = node.text("nearest_mode", "round_prefer_floor")
         whole = exact and all(factor == int(factor) for factor in factors)
@@ -149,20 +151,20 @@ def _resize(node: OnnxNode) -> Node | View:
         usual = (coordinates, rounding) == ("asymmetric", "floor") or (
             coordinates in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round_prefer")
         )
-        if not whole or not usual:
-            return _nearest(node, given, coordinates, rounding)
+        if not whole or not usual or len(shape) == 3:
+            return nearest(node, given, coordinates, rounding)
         attributes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     elif mode == "linear":
         coordinates = (
             "half_pixel" if coordinates == "pytorch_half_pixel" and min(target[2:]) > 1 else coordinates
         )
-        if coordinates not in ("half_pixel", "align_corners") or node.integer("antialias", 0):
-            raise node.unsupported(f"linear interpolation with {coordinates}, or smoothed")
+        if coordinates not in ("half_pixel", "align_corners") or not exact or len(shape) == 3:
+            return interpolated(node, given, coordinates, linear_shares)
         attributes = {"coordinate_transformation_mode": coordinates}
+    elif mode == "cubic":
+        return interpolated(node, given, coordinates, cubic_shares(node.number("cubic_coeff_a", -0.75)))
     else:
         raise node.unsupported(f"interpolation of mode {mode!r}")
-    if node.integer("exclude_outside", 0):
-        raise node.unsupported("interpolation that excludes what is outside")
     scales = tuple(_scale(size, out) for size, out in zip(shape, target))
     return node.canonical("Resize", [node.input(0), ""], mode=mode, scales=scales, **attributes)
 
@@ -183,62 +185,6 @@ def _scales(node: OnnxNode, factors: Sequence[float]) -> list[float]:
     for axis, scale in zip(node.integers("axes", range(len(scales))), given):
         scales[axis] = float(scale)
     return scales
-
-
-def _nearest(node: OnnxNode, scales: Sequence[float], coordinates: str, rounding: str) -> View:
-    """Rows and columns as ONNX Runtime chooses them, in its precision; the engine chooses others."""
-    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise node.unsupported("nearest neighbours in the ratio of the input's sides; give both sizes")
-    shape, target, view = node.shape(0), node.output_shape, node.view(0)
-    for dim in (2, 3):
-        places = _places(shape[dim], target[dim], np.float32(scales[dim]), coordinates)
-        if places is None or rounding not in _ROUNDINGS:
-            raise node.unsupported(f"nearest neighbours by {scales[2:]}, {coordinates}, {rounding}")
-        indices = np.clip(_ROUNDINGS[rounding](places), 0, shape[dim] - 1).astype(np.int64)
-        if not np.array_equal(indices, np.arange(shape[dim])):
-            view = chosen(node, view, dim, indices)
-    return view
-
-
-_HALF = np.float32(0.5)
-_CLOSE = 1e-6
-"""How near to the middle between two pixels ONNX Runtime takes for the middle."""
-
-
-def _rounded(places: np.ndarray, at_half: int) -> np.ndarray:
-    """To the nearest pixel; from the middle down (0) or up (1)."""
-    exact = places.astype(np.float64)
-    below = np.floor(exact)
-    found: np.ndarray = np.where(
-        np.abs(exact - below - 0.5) <= _CLOSE, below + at_half, np.floor(exact + 0.5)
-    )
-    return found
-
-
-_ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round_prefer_floor": lambda places: _rounded(places, 0),
-    "round_prefer_ceil": lambda places: _rounded(places, 1),
-}
-
-
-def _places(size: int, target: int, scale: np.float32, coordinates: str) -> np.ndarray | None:
-    """Where in a dimension of ``size`` each of the output's ``target`` pixels lies."""
-    pixels = np.arange(target, dtype=np.float32)
-    if scale == 1:
-        return pixels
-    if coordinates == "asymmetric":
-        return pixels / scale
-    if coordinates == "align_corners":
-        return pixels * np.float32(size - 1) / np.float32(max(1, target - 1))
-    if coordinates == "pytorch_half_pixel" and target == 1:
-        return np.zeros(1, np.float32)
-    if coordinates in ("half_pixel", "pytorch_half_pixel"):
-        return (pixels + _HALF) / scale - _HALF
-    if coordinates == "tf_half_pixel_for_nn":
-        return (pixels + _HALF) / scale
-    return None
 
 
 @imports("DepthToSpace")

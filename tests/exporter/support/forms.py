@@ -4,6 +4,7 @@ are there."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from networks import Network
@@ -53,7 +54,109 @@ def masked(n: Network, x: str, how: str, width: int = 8) -> str:
     return n.token_dense(n.node("MatMul", shares, value), width, CHANNELS)
 
 
+def samples_channel_last() -> Network:
+    """Sound, as Keras has it."""
+    n = Network()
+    x = n.node("Pad", n.input(32, 1), n.integers(0, 5, 0, 0, 3, 0), mode="reflect")
+    x = n.node("Conv", n.node("Transpose", x, perm=[0, 2, 1]), n.weight(CHANNELS, 1, 5))
+    n.output(n.node("Conv", n.relu(x), n.weight(2, CHANNELS, 1)), rank=3)
+    return n
+
+
+def without_nans(n: Network, x: str) -> str:
+    """TensorFlow's `divide_no_nan` by what is 0 now and then."""
+    above, below = n.conv(x, CHANNELS, CHANNELS), n.relu(n.conv(x, CHANNELS, CHANNELS))
+    below = n.node("Clip", below, n.constant(0.1), "")  # of less, the source is coarse, too
+    below = n.node("Sub", below, n.constant(0.1))
+    below = n.node("Add", below, n.node("Clip", n.node("Mul", below, n.constant(1e9)), "", n.constant(0.5)))
+    nought = n.constant(0.0)
+    quotient = n.node("Div", above, below)
+    return n.node("Where", n.node("Equal", below, nought), nought, quotient)
+
+
+def learned_queries(n: Network, x: str, count: int, width: int = 8) -> str:
+    """Attention pooling: two heads of queries that are constants, broadcast to the batch."""
+    key, value = (n.token_dense(x, CHANNELS, width) for _ in range(2))
+    key = n.node("Transpose", n.node("Reshape", key, n.integers(0, 0, 2, -1)), perm=[0, 2, 3, 1])
+    value = n.node("Transpose", n.node("Reshape", value, n.integers(0, 0, 2, -1)), perm=[0, 2, 1, 3])
+    query = n.weight(1, 2, count, width // 2)
+    scores = n.node("Softmax", n.node("MatMul", query, key), axis=-1)
+    found = n.node("Transpose", n.node("MatMul", scores, value), perm=[0, 2, 1, 3])
+    return n.token_dense(n.node("Reshape", found, n.integers(0, count, width)), width, CHANNELS)
+
+
+def interpolated(height: float, width: float, mode: str, how: str, **attributes: Any) -> Network:
+    scales = 1.0, 1.0, height, width
+    return on_map(
+        lambda n, x: n.node(
+            "Resize",
+            x,
+            "",
+            n.constant(scales),
+            mode=mode,
+            coordinate_transformation_mode=how,
+            **attributes,
+        )
+    )
+
+
 FORMS: dict[str, Callable[[], Network]] = {
+    # interpolation: what the engine does otherwise, or not at all
+    "linear, without pixels' centres": lambda: interpolated(2, 3, "linear", "asymmetric"),
+    "linear, whole pixels only by rounding": lambda: interpolated(1.3, 0.7, "linear", "half_pixel"),
+    "linear, smaller to one": lambda: interpolated(0.2, 0.2, "linear", "pytorch_half_pixel"),
+    "cubic": lambda: interpolated(2, 1.6, "cubic", "half_pixel"),
+    "cubic, smaller, another kernel": lambda: interpolated(
+        0.6, 1, "cubic", "align_corners", cubic_coeff_a=-0.5
+    ),
+    "linear, of a sequence": lambda: on_sequence(
+        lambda n, x: n.node("Resize", x, "", n.constant([1.0, 1.0, 2.0]), mode="linear")
+    ),
+    "nearest, of a sequence": lambda: on_sequence(
+        lambda n, x: n.node("Resize", x, "", n.constant([1.0, 1.0, 1.5]), mode="nearest")
+    ),
+    # larger and smaller
+    "max, of a row": lambda: on_map(
+        lambda n, x: n.node("Max", x, n.node("ReduceMean", n.relu(x), axes=[2, 3]))
+    ),
+    "max, of three": lambda: on_map(
+        lambda n, x: n.node("Max", *(n.conv(x, CHANNELS, CHANNELS) for _ in range(3)))
+    ),
+    "max, a limit first": lambda: on_map(
+        lambda n, x: n.node("Max", n.constant(0.2), n.conv(x, CHANNELS, CHANNELS))
+    ),
+    "max, a limit a channel": lambda: on_map(
+        lambda n, x: n.node("Max", n.conv(x, CHANNELS, CHANNELS), n.weight(CHANNELS, 1, 1))
+    ),
+    "min, of two": lambda: on_map(lambda n, x: n.node("Min", n.conv(x, CHANNELS, CHANNELS), x)),
+    "smallest pixel": lambda: on_map(
+        lambda n, x: n.node("ReduceMin", n.conv(x, CHANNELS, CHANNELS), axes=[2, 3])
+    ),
+    "less the smallest feature": lambda: on_tokens(
+        lambda n, x: n.node("Sub", x, n.node("ReduceMin", x, axes=[-1], keepdims=1))
+    ),
+    # layer norms over several dimensions
+    "norm of channels and pixels": lambda: on_map(
+        lambda n, x: n.node(
+            "LayerNormalization",
+            n.conv(x, CHANNELS, CHANNELS),
+            n.weight(CHANNELS, HEIGHT, WIDTH),
+            n.weight(CHANNELS, HEIGHT, WIDTH),
+            axis=1,
+        )
+    ),
+    "norm of pixels": lambda: on_map(
+        lambda n, x: n.node("LayerNormalization", x, n.weight(HEIGHT, WIDTH), axis=-2)
+    ),
+    "norm of tokens and features": lambda: on_tokens(
+        lambda n, x: n.node("LayerNormalization", x, n.weight(TOKENS, CHANNELS), axis=1)
+    ),
+    # products of constant matrices, as many as there are of the other
+    "one learned query": lambda: on_tokens(lambda n, x: learned_queries(n, x, 1)),
+    "learned queries": lambda: on_tokens(lambda n, x: learned_queries(n, x, 3)),
+    "a matrix a channel": lambda: on_map(
+        lambda n, x: n.node("MatMul", n.conv(x, CHANNELS, CHANNELS), n.weight(CHANNELS, WIDTH, 5))
+    ),
     # PReLU: one slope, one a channel, one a feature, one a value
     "prelu, one slope of a vector": lambda: on_vector(lambda n, x: n.node("PRelu", x, n.weight(1))),
     "prelu, a slope a feature": lambda: on_vector(lambda n, x: n.node("PRelu", x, n.weight(CHANNELS))),
@@ -95,6 +198,15 @@ FORMS: dict[str, Callable[[], Network]] = {
         ),
         4,
     ),
+    "edges": lambda: on_map(lambda n, x: n.node("Pad", x, n.integers(0, 0, 2, 0, 0, 0, 1, 3), mode="edge")),
+    "edges of channels": lambda: on_map(
+        lambda n, x: n.node("Pad", n.relu(x), n.integers(0, 1, 0, 0, 0, 1, 0, 2), mode="edge"), CHANNELS + 2
+    ),
+    "wrapped around": lambda: on_map(
+        lambda n, x: n.node("Pad", x, n.integers(0, 0, 2, 1, 0, 0, 0, 3), mode="wrap"), opset=19
+    ),
+    "reflected samples with their channel last": lambda: samples_channel_last(),
+    "quotient, 0 where it is of 0": lambda: on_map(without_nans),
     "reflected sequence": lambda: on_sequence(
         lambda n, x: n.node("Pad", x, n.integers(0, 0, 2, 0, 0, 1), mode="reflect")
     ),
