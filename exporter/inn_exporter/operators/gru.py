@@ -26,7 +26,7 @@ MOST_STEPS = 128
 class GRU(Recurrent):
     """Inputs are x (batch, steps, I), W (3 · H, I) and its bias, the rows of R for the two gates, (2 · H, H),
     and their bias, those for the candidate, (H, H), and their bias, and the state before the first step,
-    (batch, H) or "".
+    (batch, 1, H) or "".
 
     The output is (batch, steps, H). With z, r, n the rows of W x + b and z', r', n' those of R h + b':
 
@@ -39,8 +39,7 @@ class GRU(Recurrent):
         x, weight, bias, gate, gate_bias, candidate, candidate_bias, hidden = inputs
         width = candidate.shape[0]
         rows = projected(x, weight, bias)
-        if hidden is None:
-            hidden = ops().zeros_like(rows[:, 0, :width])
+        hidden = ops().zeros_like(rows[:, 0, :width]) if hidden is None else hidden[:, 0]
         steps = x.shape[1]
         outputs: list[Any] = [None] * steps
         for step in in_turn(node, steps):
@@ -68,7 +67,7 @@ class GRU(Recurrent):
             steps.append(OnnxStep("Unsqueeze", [f"{y}.{name}.rows"], f"{y}.{name}", {}, one))
         inputs = [turned, *(f"{y}.{name}" for name in joined)]
         if hidden:
-            steps.append(OnnxStep("Unsqueeze", [hidden], f"{y}.state", {}, {"axes": (0,)}))
+            steps.append(OnnxStep("Transpose", [hidden], f"{y}.state", {"perm": [1, 0, 2]}, {}))
             inputs += ["", f"{y}.state"]
         attributes = {
             "hidden_size": node.attributes["hidden"],
@@ -92,8 +91,7 @@ class GRU(Recurrent):
         lowering.emit("MatMulFusion", node, operands, output=rows, transpose_a=False, transpose_b=True)
         unrolled = _Steps(node, lowering, rows)
         if hidden:
-            shape = lowering.integers(f"{node.name}.state_shape", [-1, 1, width])
-            state = unrolled.emit("Reshape", [lowering.plain(hidden), shape], "state")
+            state = lowering.plain(hidden)
         else:
             first = unrolled.piece(rows, 0, (0, width), "first")
             state = unrolled.emit("SubFusion", [first, first], "zero")

@@ -29,7 +29,7 @@ BLOCK = 8
 @register
 class LSTM(Recurrent):
     """Inputs are x (batch, steps, I), W (1, 4 · H, I), R (1, 4 · H, H), both biases, (1, 8 · H), and the
-    hidden and cell states before the first step, (batch, H) or "".
+    hidden and cell states before the first step, (batch, 1, H) or "".
 
     The output is (batch, steps, H); with ``cell``, the cells after the last step are a row behind it. With
     i, o, f, c the rows of W x + R h + b:
@@ -42,7 +42,7 @@ class LSTM(Recurrent):
         width = recurrent.shape[2]
         gates = projected(x, weight[0], bias[0, : GATES * width] + bias[0, GATES * width :])
         zero = ops().zeros_like(gates[:, 0, :width])
-        hidden, cell = (zero if state is None else state for state in (hidden, cell))
+        hidden, cell = (zero if state is None else state[:, 0] for state in (hidden, cell))
         steps = x.shape[1]
         outputs: list[Any] = [None] * steps
         for step in in_turn(node, steps):
@@ -61,7 +61,7 @@ class LSTM(Recurrent):
         y = node.output
         names = [state and f"{y}.state{index}" for index, state in enumerate(states)]
         starts = [
-            OnnxStep("Unsqueeze", [state], name, {}, {"axes": (0,)})
+            OnnxStep("Transpose", [state], name, {"perm": [1, 0, 2]}, {})
             for state, name in zip(states, names)
             if state
         ]
@@ -131,7 +131,7 @@ def _mirrored(node: Node, lowering: LoweringContext, tensor: int, name: str) -> 
 
 
 def _given_state(node: Node, lowering: LoweringContext, state: str, name: str) -> int:
-    """A state (batch, H) as (1, batch, H)."""
+    """A state (batch, 1, H) as (1, batch, H)."""
     shape = lowering.integers(f"{node.name}.{name}_shape", [1, -1, node.attributes["hidden"]])
     output = lowering.temporary(node, name)
     return lowering.emit("Reshape", node, [lowering.plain(state), shape], output=output)
@@ -209,5 +209,5 @@ def _padded(values: np.ndarray, hidden: int, width: int) -> np.ndarray:
 def _padded_state(node: OnnxNode, state: str, hidden: int, width: int) -> str:
     if width == hidden:
         return state
-    pads = (0, 0, 0, width - hidden)
-    return node.insert("Pad", [state], (1, width), mode="constant", pads=pads, value=0.0)
+    pads = (0, 0, 0, 0, 0, width - hidden)
+    return node.insert("Pad", [state], (1, 1, width), mode="constant", pads=pads, value=0.0)

@@ -28,7 +28,7 @@ _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False,
 
 class Recurrent(Operator):
     """Inputs are x (batch, steps, I), an input kernel with I columns, further constants, and last the states
-    before the first step, (batch, H), "" where they are zero; the output is (batch, rows, H).
+    before the first step, (batch, 1, H), "" where they are zero; the output is (batch, rows, H).
 
     ``reverse``: it starts at the last step.
     """
@@ -43,7 +43,7 @@ class Recurrent(Operator):
             if name in structure.graph.constants:
                 structure.set(name, [*map(fixed, structure.graph.shape(name))])
             else:
-                structure.pin(structure.dims[name][1])
+                structure.pin(structure.dims[name][2])
         structure.set(node.output, [batch, *map(fixed, structure.graph.shape(node.output)[1:])])
 
 
@@ -67,7 +67,7 @@ class Direction:
     x : name of the canonical tensor (batch, steps, I)
     steps : how many
     kernel, recurrent, bias : W (G · H, I), R (G · H, H) and both biases, (2 · G · H,)
-    states : names of the states before the first step, (batch, H); "" where they are zero
+    states : names of the states before the first step, (batch, 1, H); "" where they are zero
     reverse : it starts at the last step
     """
 
@@ -167,7 +167,7 @@ def _kernels(node: OnnxNode, directions: int, inputs: int) -> list[np.ndarray]:
 
 
 def _states(node: OnnxNode, index: int, directions: int, hidden: int, batch_first: bool) -> list[str]:
-    """The state before the first step, (batch, H), of each direction."""
+    """The state before the first step, (batch, 1, H), of each direction."""
     if not node.has(index):
         return [""] * directions
     if node.is_constant(index):
@@ -180,9 +180,7 @@ def _states(node: OnnxNode, index: int, directions: int, hidden: int, batch_firs
     if view.shape != (directions, 1, hidden):
         raise node.unsupported(f"a first state of shape {node.shape(index)}")
     both = node.arranged(view, (view.dims[0], view.dims[2]))
-    shape = (1, directions, hidden)
-    rows = [part(node, both, shape, 1, d, d + 1) for d in range(directions)]
-    return [node.insert("Flatten", [row], (1, hidden), axis=1) for row in rows]
+    return [part(node, both, (1, directions, hidden), 1, d, d + 1) for d in range(directions)]
 
 
 def part(node: OnnxNode, tensor: str, shape: Sequence[int], axis: int, start: int, stop: int) -> str:
