@@ -27,7 +27,7 @@ from .evaluation import results
 from .opsets import DEFAULT_DOMAINS, opset_problems
 from .precision import to_float32
 from .refusals import input_problems, missing_files, refusal
-from .sequences import open_batches, sequence_problems
+from .sequences import batched_inputs, sequence_problems
 from .unsupported import hopeless_nodes
 
 
@@ -68,7 +68,7 @@ def prepare(
         if model.functions:
             model = inliner.inline_local_functions(model)
         to_float32(model)
-    without_batch = open_batches(model)
+    batched = batched_inputs(model)
     batch = _fix_inputs(model, input_shapes)
     _drop_dead_nodes(model)
     with _valid(label):
@@ -77,7 +77,7 @@ def prepare(
     while _evaluate(model, values, activations, opset):
         activations = _infer(model, values, label)
     with _valid(label):
-        if problems := sequence_problems(model, without_batch):
+        if problems := sequence_problems(model, batched):
             raise UsageError(refusal(label, problems))
     if batch != 1:
         set_batch_to_one(model, values, activations, opset, batch, label)

@@ -12,15 +12,15 @@ SEVERAL = 7919
 dimension is as long."""
 
 
-def open_batches(model: ModelProto) -> set[str]:
-    """The inputs of which the file does not say how many images they hold."""
+def batched_inputs(model: ModelProto) -> set[str]:
+    """The inputs that may hold more than one image, or do."""
     shapes = {info.name: info.type.tensor_type.shape.dim for info in model.graph.input}
-    return {name for name, dims in shapes.items() if dims and not dims[0].dim_value}
+    return {name for name, dims in shapes.items() if dims and dims[0].dim_value != 1}
 
 
 def sequence_problems(model: ModelProto, inputs: Collection[str]) -> list[str]:
-    """What is wrong with the recurrent layers of a model whose shapes are fixed, at batch 1; ``inputs`` may
-    have another."""
+    """What is wrong with the recurrent layers of a model whose shapes are fixed, when ``inputs`` have any
+    batch."""
     if not any(node.op_type in RECURRENT for node in model.graph.node):
         return []
     several = ModelProto()
