@@ -131,18 +131,18 @@ class Moments:
 
 
 def _users(graph: Graph, channels: Channels) -> dict[int, list[Node]]:
-    """Quadrature → the linear layers that integrate by it."""
+    """Quadrature → the layers that integrate by it."""
     found: dict[int, list[Node]] = {}
     for node in graph.nodes:
-        if operator(node).linear:
-            segments = (s for dimension in channels.dims[node.inputs[1]] for s in dimension)
-            for index in {s.quadrature for s in segments if s.quadrature is not None}:
-                found.setdefault(index, []).append(node)
+        dimensions = (dimension for name in graph.constant_inputs(node) for dimension in channels.dims[name])
+        segments = (segment for dimension in dimensions for segment in dimension)
+        for index in {s.quadrature for s in segments if s.quadrature is not None}:
+            found.setdefault(index, []).append(node)
     return found
 
 
 def _through_mean(producers: Mapping[str, Node], node: Node, tensor: str) -> bool:
-    """Whether a linear layer reads a tensor, or what shares its quadrature, through a global mean."""
+    """Whether a layer reads a tensor, or what shares its quadrature, through a global mean."""
     name = node.inputs[0]
     while name != tensor:
         if operator(producers[name]).is_global_mean:

@@ -84,7 +84,8 @@ class _Import:
                 broken.append(str(problem).removeprefix(f"{self._source.label}: "))
                 unknown.update(outputs)
                 continue
-            self._builder.write(proto.output[0], result)
+            if proto.output[0]:
+                self._builder.write(proto.output[0], result)
         self._refuse(problems, list(dict.fromkeys(broken)))
         return self._finish(name)
 

@@ -27,6 +27,7 @@ from .evaluation import results
 from .opsets import DEFAULT_DOMAINS, opset_problems
 from .precision import to_float32
 from .refusals import input_problems, missing_files, refusal
+from .sequences import batched_inputs, sequence_problems
 from .unsupported import hopeless_nodes
 
 
@@ -67,6 +68,7 @@ def prepare(
         if model.functions:
             model = inliner.inline_local_functions(model)
         to_float32(model)
+    batched = batched_inputs(model)
     batch = _fix_inputs(model, input_shapes)
     _drop_dead_nodes(model)
     with _valid(label):
@@ -74,6 +76,9 @@ def prepare(
     activations = _infer(model, values, label)
     while _evaluate(model, values, activations, opset):
         activations = _infer(model, values, label)
+    with _valid(label):
+        if problems := sequence_problems(model, batched):
+            raise UsageError(refusal(label, problems))
     if batch != 1:
         set_batch_to_one(model, values, activations, opset, batch, label)
         activations = _infer(model, values, label)

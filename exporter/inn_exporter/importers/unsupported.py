@@ -28,7 +28,7 @@ _REASONS = {
     **dict.fromkeys(
         _QUANTISED, "a quantised network: export it in float32; --storage int8 makes the bundle small"
     ),
-    **dict.fromkeys(("GRU", "LSTM", "RNN"), f"recurrent layers are not supported yet; {_CUT}"),
+    "RNN": f"of the recurrent layers, LSTM and GRU are supported; {_CUT}",
     **dict.fromkeys(
         (
             "ArgMax",

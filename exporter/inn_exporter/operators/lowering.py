@@ -163,10 +163,12 @@ class LoweringContext:
         inputs: Sequence[int],
         output: int | None = None,
         order: Order | None = None,
+        further: Sequence[int] = (),
         **attributes: Any,
     ) -> int:
         """Append a node; without ``output`` it writes the tensor of the node's (fused) output, with its
-        dimensions in the usual order or in ``order``."""
+        dimensions in the usual order or in ``order``. ``further`` are the tensors after the first that it
+        writes."""
         name = node.name
         if output is None:
             result = self.result(node)
@@ -175,7 +177,7 @@ class LoweringContext:
             self._orders[result] = order
         else:  # a step on the way
             name = self.tensors[output]["name"]
-        self._append(primitive, inputs, output, name, **attributes)
+        self._append(primitive, inputs, output, name, further, **attributes)
         return output
 
     def transpose(self, node: Node, tensor: int, order: Sequence[int]) -> int:
@@ -189,7 +191,13 @@ class LoweringContext:
         return output
 
     def _append(
-        self, primitive: str, inputs: Sequence[int], output: int, name: str = "", **attributes: Any
+        self,
+        primitive: str,
+        inputs: Sequence[int],
+        output: int,
+        name: str = "",
+        further: Sequence[int] = (),
+        **attributes: Any,
     ) -> None:
         number, slots = PRIMITIVES[primitive]
         self.nodes.append(
@@ -198,7 +206,7 @@ class LoweringContext:
                 "primitive": number,
                 "attributes": [[*slots[name], value] for name, value in attributes.items()],
                 "inputs": list(inputs),
-                "outputs": [output],
+                "outputs": [output, *further],
             }
         )
 

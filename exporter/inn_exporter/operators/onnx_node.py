@@ -25,7 +25,8 @@ class OnnxNode:
         self._proto = proto
         self._builder = builder
         self._attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
-        self.name = proto.name or next(filter(None, proto.output), proto.op_type)
+        self._written = next(filter(None, proto.output), "")
+        self.name = proto.name or self._written or proto.op_type
         self.opset = builder.opset
         self.is_standard = proto.domain in ("", "ai.onnx")
 
@@ -60,6 +61,10 @@ class OnnxNode:
     @property
     def output_count(self) -> int:
         return len(self._proto.output)
+
+    def writes(self, index: int) -> bool:
+        """Whether the optional output is named."""
+        return index < len(self._proto.output) and bool(self._proto.output[index])
 
     def is_constant(self, index: int) -> bool:
         return self._proto.input[index] in self._builder.values
@@ -132,6 +137,12 @@ class OnnxNode:
         value = self._attributes.get(name, default.encode())
         return value.decode(errors="replace")
 
+    def texts(self, name: str, default: Iterable[str]) -> list[str]:
+        return [
+            value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+            for value in self._attributes.get(name, default)
+        ]
+
     def window(self, kernel: Sequence[int], size: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """A window over ``size``: ``strides``, ``dilations`` and ``pads`` (top, left, bottom, right)."""
         rank = len(size)
@@ -190,7 +201,7 @@ class OnnxNode:
     # ------------------------------------------------------------------ building
     def arranged(self, view: View, axes: Sequence[ViewAxis]) -> str:
         """Name of a tensor that holds what a view shows, with ``axes`` after the batch."""
-        return self._builder.arranged(view, axes, self._proto.output[0])
+        return self._builder.arranged(view, axes, self._written)
 
     def whole(self, view: View) -> View:
         """A view of a tensor whose axes are the view's dimensions, without the first where that is 1."""
@@ -213,9 +224,15 @@ class OnnxNode:
 
     def between(self, op: str, inputs: Sequence[str], view: View, **attributes: Any) -> View:
         """A canonical node on the way to this one's output, seen as ``view``."""
-        before, shape = self._proto.output[0], (1, *map(length, view.axes))
-        tensor = self._builder.insert(op, before, tuple(inputs), shape, attributes, self.name)
-        return replace(view, tensor=tensor)
+        shape = (1, *map(length, view.axes))
+        return replace(view, tensor=self.named("", op, inputs, shape, attributes))
+
+    def named(
+        self, suffix: str, op: str, inputs: Sequence[str], shape: tuple[int, ...], attributes: dict[str, Any]
+    ) -> str:
+        """Put a canonical node before this one, with this one's name and a suffix; returns the name of its
+        output, which has ``shape``."""
+        return self._builder.insert(op, self._written, tuple(inputs), shape, attributes, self.name + suffix)
 
     def pointwise(self, op: str, **attributes: Any) -> Node | View:
         """A canonical node that treats every element of the first input by itself."""
@@ -244,7 +261,7 @@ class OnnxNode:
 
     def insert(self, op: str, inputs: Sequence[str], shape: tuple[int, ...], **attributes: Any) -> str:
         """Put a canonical node before this one; returns the name of its output, which has ``shape``."""
-        return self._builder.insert(op, self._proto.output[0], tuple(inputs), shape, attributes)
+        return self._builder.insert(op, self._written, tuple(inputs), shape, attributes)
 
     def identity(self) -> View:
         """This node does nothing: its consumers read its input."""

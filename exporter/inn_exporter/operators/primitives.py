@@ -110,6 +110,17 @@ PRIMITIVES = {
             "norm_region": (4, "string"),
         },
     ),
+    "LSTM": Primitive(
+        87,
+        {
+            "bidirectional": (0, "bool"),
+            "has_bias": (1, "bool"),
+            "input_size": (2, "long"),
+            "hidden_size": (3, "long"),
+            "num_layers": (4, "long"),
+            "num_directions": (5, "long"),
+        },
+    ),
     "MatMulFusion": Primitive(
         89, {"transpose_a": (0, "bool"), "transpose_b": (1, "bool"), "activation_type": (2, "byte")}
     ),

@@ -15,9 +15,7 @@ from onnx import TensorProto
 
 CUT = "cut the network before it, for example with onnx.utils.extract_model"
 EXPECTED: dict[str, str] = {
-    "LSTM": "recurrent layers are not supported yet; " + CUT,
-    "GRU": "recurrent layers are not supported yet; " + CUT,
-    "RNN": "recurrent layers are not supported yet; " + CUT,
+    "RNN": "of the recurrent layers, LSTM and GRU are supported; " + CUT,
     "TopK": "post-processing: " + CUT,
     "ArgMax": "post-processing: " + CUT,
     "GatherElements": "post-processing: " + CUT,
@@ -34,12 +32,11 @@ def listed(n: Network, **arguments: object) -> list[str]:
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
-def recurrent(n: Network, op: str) -> str:
+def recurrent(n: Network) -> str:
     """A sequence through a recurrent layer, and everything that files have around it."""
-    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
     x = n.node("Transpose", n.input(10, 8), perm=[1, 0, 2])
-    w, r = n.weight(1, gates * 6, 8), n.weight(1, gates * 6, 6)
-    y = n.node("Squeeze", n.node(op, x, w, r, hidden_size=6), n.integers(1))
+    y = n.node("RNN", x, n.weight(1, 6, 8), n.weight(1, 6, 6), hidden_size=6)
+    y = n.node("Squeeze", y, n.integers(1))
     y = n.node("Transpose", y, perm=[1, 0, 2])
     return n.dense(n.node("Reshape", y, n.integers(0, 60)), 60, 3)
 
@@ -53,9 +50,7 @@ def as_float(n: Network, x: str) -> str:
 
 
 BUILT: dict[str, Callable[[Network], str]] = {
-    "LSTM": lambda n: recurrent(n, "LSTM"),
-    "GRU": lambda n: recurrent(n, "GRU"),
-    "RNN": lambda n: recurrent(n, "RNN"),
+    "RNN": lambda n: recurrent(n),
     "TopK": lambda n: n.node("Squeeze", n.node("TopK", scores(n), n.integers(1), outputs=2), n.integers(1)),
     "ArgMax": lambda n: as_float(n, n.node("Squeeze", n.node("ArgMax", scores(n), axis=1), n.integers(1))),
     "GatherElements": lambda n: n.relu(n.node("GatherElements", scores(n), n.constant([[1]], int), axis=1)),
@@ -80,14 +75,14 @@ def test_output_that_is_left_out() -> None:
     """The last state alone is read: the node has a name, and absent inputs are no unknown ones."""
     n = Network()
     x = n.node("Transpose", n.input(10, 8), perm=[1, 0, 2])
-    state = n.node("LSTM", x, n.weight(1, 24, 8), n.weight(1, 24, 6), hidden_size=6, outputs=2)
+    state = n.node("RNN", x, n.weight(1, 6, 8), n.weight(1, 6, 6), hidden_size=6, outputs=2)
     n.nodes[-1].output[0], n.nodes[-1].name = "", ""
     n.output(n.dense(n.node("Squeeze", f"{state}1", n.integers(0)), 6, 2))
     n.output(
         n.node("Pad", n.node("Clip", "x", "", n.constant(1)), n.integers(0, 1, 0, 0, -1, 0), mode="edge")
     )
     first, second = listed(n)
-    assert first.startswith(f"{state}1: LSTM(hidden_size=6)")
+    assert first.startswith(f"{state}1: RNN(hidden_size=6)")
     assert "padding by less than nothing" in second
 
 
@@ -120,7 +115,7 @@ def test_operators_are_named_with_the_inputs_problems() -> None:
         "BitShift", extent, n.constant([1], "uint64"), direction="RIGHT"
     )  # of shapes alone: who knows
     x = n.node("Resize", x, "", "", n.node("Concat", n.integers(1, 3), half, n.integers(4), axis=0))
-    n.output(n.node("Shrink", n.node("LSTM", x, n.weight(1, 24, 8), n.weight(1, 24, 6))), 4)
+    n.output(n.node("Shrink", n.node("RNN", x, n.weight(1, 6, 8), n.weight(1, 6, 6))), 4)
     n.output(n.node("Cast", "tokens", to=TensorProto.FLOAT))
     frames = n.node("Unsqueeze", "x", n.integers(1))
     n.output(n.node("Conv", frames, n.weight(2, 1, 3, 3, 3)), 5)
@@ -133,6 +128,6 @@ def test_operators_are_named_with_the_inputs_problems() -> None:
     assert reasons == [
         "input 'x': dimension 2 is open; give its size with --input-shape",
         "input 'tokens': expected float32, found int64; give embedded tokens",
-        f"{n.nodes[-6].name}: LSTM: {EXPECTED['LSTM']}",
+        f"{n.nodes[-6].name}: RNN: {EXPECTED['RNN']}",
         f"{n.nodes[-5].name}: Shrink: this operator is not supported",
     ]

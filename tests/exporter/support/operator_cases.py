@@ -55,6 +55,7 @@ from operator_networks import (
     with_input,
     zero_padded_shortcut,
 )
+from recurrent_networks import GRU, LSTM
 
 CASES: dict[str, dict[str, Callable[[], Network]]] = {
     "Conv": {
@@ -514,4 +515,6 @@ CASES: dict[str, dict[str, Callable[[], Network]]] = {
             16,
         )
     },
+    "LSTM": LSTM,
+    "GRU": GRU,
 }
