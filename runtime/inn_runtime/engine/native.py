@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import EngineError, UsageError
 from . import build
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
+from .forks import Owner, built_in_parent, note_build
 from .interface import Array, Buffer, NodeTime, TensorSpec
 from .library import Library, find_library
 
@@ -174,14 +175,22 @@ class NativeEngine:
                 "MindSpore is loaded, and MindSpore Lite cannot share a process with it (both bring a "
                 "libmindspore_core.so): use the engine 'worker'"
             )
+        if built_in_parent():
+            raise EngineError(
+                "MindSpore Lite has run a model in the process that this one was forked from, and would wait "
+                "for its threads: use the engine 'worker'"
+            )
         with _load_lock:
             self._interface = _load()
+        self._owner = Owner()
 
     @property
     def version(self) -> str:
         return self._interface.version
 
     def build(self, model: Buffer, threads: int = 1) -> NativeModel:
+        if built_in_parent():
+            self._owner.check("engine")
         return NativeModel(self._interface, model, check_threads(threads))
 
 
@@ -190,12 +199,14 @@ class NativeModel:
 
     def __init__(self, interface: _Interface, model: Buffer, threads: int) -> None:
         content = model_bytes(model)
+        self._owner = Owner()
+        note_build()
         handle = interface.c.inn_model_create(content.ctypes.data, content.nbytes, threads)
         if not handle:
             raise interface.error()
         self._interface = interface
         self._handle = handle
-        self._free = weakref.finalize(self, interface.c.inn_model_destroy, handle)
+        self._free = weakref.finalize(self, _destroy, self._owner, interface, handle)
         self._free.atexit = False  # a daemon thread may still be running the model
         self._lock = threading.Lock()
         self._inputs = interface.specs(handle, _INPUTS)
@@ -211,6 +222,7 @@ class NativeModel:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         interface = self._interface
+        self._owner.check("session")
         with self._lock:
             handle = self._open()
             self._fill(handle, inputs)
@@ -228,6 +240,7 @@ class NativeModel:
         def report(user: int | None, name: bytes, kind: bytes, milliseconds: float) -> None:
             times.append(NodeTime(name.decode(errors="replace"), kind.decode(errors="replace"), milliseconds))
 
+        self._owner.check("session")
         with self._lock:
             handle = self._open()
             self._fill(handle, inputs)
@@ -243,6 +256,7 @@ class NativeModel:
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         interface = self._interface
+        self._owner.check("session")
         with self._lock:
             handle = self._open()
             sizes = [size for shape in check_shapes(self._inputs, shapes) for size in shape]
@@ -254,10 +268,17 @@ class NativeModel:
                 raise error
 
     def close(self) -> None:
-        with self._lock:
-            self._free()
+        if self._owner.is_here:
+            with self._lock:
+                self._free()
 
     def _open(self) -> int:
         if not self._free.alive:
             raise UsageError("the model is closed")
         return int(self._handle)
+
+
+def _destroy(owner: Owner, interface: _Interface, handle: int) -> None:
+    """Free a model; its threads would be waited for in vain in a forked process."""
+    if owner.is_here:
+        interface.c.inn_model_destroy(handle)
