@@ -129,6 +129,7 @@ class Session(Generic[Sized]):
 
     def _set_batch(self, built: _Built[Sized], arrays: Mapping[str, Array], batch: int) -> None:
         if batch != built.batch:
+            built.model.check_batch(batch)
             built.engine_model.resize({name: array.shape for name, array in arrays.items()})
             built.batch = batch
 

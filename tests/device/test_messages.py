@@ -11,6 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import graphs
 import numpy as np
 import pytest
 import tiny
@@ -32,6 +33,24 @@ def test_wrong_fields(device: Run, tmp_path: Path, case: tuple[str, Any, str]) -
     document = tiny.manifest()
     set_field(document, case[0], case[1])
     assert check_same(device, tiny.write(tmp_path / "a.inn", document))
+
+
+@pytest.mark.parametrize("case", graphs.BROKEN, ids=lambda case: case[1])
+def test_broken_nodes(device: Run, tmp_path: Path, case: tuple[graphs.Node, str]) -> None:
+    assert case[1] in check_same(device, graphs.write(tmp_path / "a.inn", case[0], (1, 1)))
+
+
+@pytest.mark.parametrize("case", graphs.BROKEN_FIELDS, ids=lambda case: case[1])
+def test_what_the_table_of_primitives_does_not_have(
+    device: Run, tmp_path: Path, case: tuple[dict[str, Any], str]
+) -> None:
+    assert case[1] in check_same(device, graphs.broken_field(tmp_path / "a.inn", case[0]))
+
+
+@pytest.mark.parametrize(("node", "output"), graphs.GOOD)
+def test_good_nodes(device: Run, tmp_path: Path, node: graphs.Node, output: tuple[int, ...]) -> None:
+    assert check_same(device, graphs.write(tmp_path / "a.inn", node, output)) == ""
+    assert "output 'y': expected" in check_same(device, graphs.write(tmp_path / "a.inn", node, (1, 99)))
 
 
 @pytest.mark.parametrize("key", sorted(tiny.manifest()))

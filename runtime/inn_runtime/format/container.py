@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import BundleError, UsageError
 from .checks import check_tensors
+from .graph_rules import GraphRules
 from .hasher import DIGEST_LENGTH, Hasher, digest
 from .json_fields import decode
 from .manifest import Manifest
@@ -39,15 +40,28 @@ class Container:
     ----------
     source : the file's name, used in messages
     manifest : the parsed manifest
+    graph_rules : what the graph must keep at every size before the engine sees it
+
+    Parameters
+    ----------
+    allow_primitives : numbers of primitives that the graph may hold though there is no rule for them
+
+    Raises
+    ------
+    BundleError : tensors are not those of the manifest, or the graph breaks a rule
     """
 
-    def __init__(self, manifest: Manifest, store: TensorStore, source: str) -> None:
+    def __init__(
+        self, manifest: Manifest, store: TensorStore, source: str, allow_primitives: Collection[int] = ()
+    ) -> None:
         self.manifest = manifest
         self.source = source
         self._store = store
         self._checked: set[str] = set()
         self._layout = store.layout()
         self._shapes = check_tensors(manifest, self._layout, source)
+        self.graph_rules = GraphRules(manifest, source, allow_primitives)
+        self.graph_rules.check_sizes()
 
     def tensor(self, key: str) -> Array:
         """Values of a bundle tensor as float32. Its first use checks digest and finiteness."""
