@@ -70,7 +70,7 @@ class Bundle(Container):
 def open_bundle(
     path: str | os.PathLike[str], cache: ModelCache | None = None, allow_primitives: Collection[int] = ()
 ) -> Bundle:
-    """Open a bundle: map the file, check its structure and its graph; no tensor is read yet.
+    """Open a bundle: read the header, check its structure and its graph; no tensor is read yet.
 
     Parameters
     ----------

@@ -88,6 +88,21 @@ def test_no_bundles(device: Run, tmp_path: Path, case: tuple[bytes, str]) -> Non
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        b"\xef\xbb\xbf{}", b'{"__metadata__": {"innlite": "\xef\xbb\xbf{}"}}',
+        b'{"__metadata__": {"innlite": "{}", "innlite": "{}"}}', b'{"__metadata__": {}, "__metadata__": {}}',
+        b'{"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}, '
+        b'"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}',
+        b"[" + b"[]," * (1 << 20) + b"[]]", b"\xff", b"{}\0", b"  {}  ",
+    ],
+)  # fmt: skip
+def test_headers_that_parsers_may_take_differently(device: Run, tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "a.inn").write_bytes(struct.pack("<Q", len(header)) + header)
+    assert check_same(device, tmp_path / "a.inn")
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"dtype": "\n\x1b[31m" * 100}, {"dtype": "BF16"}, {"dtype": "I64", "shape": [0]}, {"dtype": 3},

@@ -23,7 +23,6 @@ from .packed import packed_bits, packed_length, unpack
 from .parser import parse
 from .stores import INTEGERS, METADATA_KEY, SCALE_SUFFIX, SOURCE_KEY, FileStore, TensorStore
 
-MAX_HEADER = 16 << 20
 BLOCK_BYTES = 1 << 20
 """How much of a tensor is read at a time, in float32: it bounds the memory that resampling takes."""
 
@@ -163,7 +162,7 @@ class Container:
 
 
 def open_file(path: str | os.PathLike[str]) -> tuple[Manifest, FileStore, str]:
-    """Map a bundle's file and parse its manifest; no tensor is read yet.
+    """Open a bundle's file and parse its manifest; no tensor is read yet.
 
     Returns
     -------
@@ -175,26 +174,9 @@ def open_file(path: str | os.PathLike[str]) -> tuple[Manifest, FileStore, str]:
     BundleError : it is no bundle, is damaged or of another version
     """
     file = Path(path)
-    try:
-        # Opening a pipe would wait for its writer; a device has no size.
-        special = file.exists() and not file.is_file() and not file.is_dir()
-        start = b"" if special else _first_bytes(file, 8)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
-    except ValueError as error:  # a zero character
-        raise UsageError(f"{str(file)!r}: expected a file name: {error}") from None
-    if special:
-        raise UsageError(f"{file}: expected a file, found a device or pipe")
-    if len(start) < 8 or int.from_bytes(start, "little") > MAX_HEADER:
-        raise BundleError(f"{file}: not an INN-Lite bundle (no safetensors header)")
     store = FileStore(file)
     text = store.metadata.get(METADATA_KEY)
     if text is None:
         raise BundleError(f"{file}: a safetensors file, but not an INN-Lite bundle (no {METADATA_KEY!r} key)")
     source = str(file)
     return parse(decode(text, source), source), store, source
-
-
-def _first_bytes(file: Path, count: int) -> bytes:
-    with open(file, "rb") as stream:
-        return stream.read(count)

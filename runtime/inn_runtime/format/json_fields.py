@@ -12,6 +12,8 @@ from ..errors import BundleError, shown
 
 MAX_TEXT = 1 << 14
 MAX_COUNT = 1 << 16
+MAX_VALUES = 1 << 20
+"""Of a document: it bounds the memory that reading takes."""
 MAX_NUMBER = 3.4028234663852886e38
 """Every number must fit float32, which is what the engine reads."""
 
@@ -134,6 +136,19 @@ def decode(text: str, source: str) -> object:
     ------
     BundleError : it is anything else
     """
+    try:
+        return load_json(text)
+    except ValueError as error:
+        raise BundleError(f"{source}: the manifest is not valid JSON ({error})") from None
+
+
+def load_json(text: str) -> object:
+    """A document: strictly JSON, each key once, every number finite.
+
+    Raises
+    ------
+    ValueError : it is anything else, or of more than `MAX_VALUES`
+    """
 
     def refuse(name: str) -> NoReturn:
         raise ValueError(f"{name} is not JSON")
@@ -150,7 +165,10 @@ def decode(text: str, source: str) -> object:
         value = float(number)
         return refuse(shown(number)) if math.isinf(value) else value
 
+    # Before anything is built: what stands in texts counts, too, but not much of that is punctuation.
+    if sum(map(text.count, ",[{")) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
     try:
         return json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{source}: the manifest is not valid JSON ({error})") from None
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
