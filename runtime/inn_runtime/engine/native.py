@@ -10,12 +10,14 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import EngineError, UsageError
 from . import build
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
+from .elf import defect
 from .forks import Owner, built_in_parent, note_build
 from .interface import Array, Buffer, NodeTime, TensorSpec
 from .library import Library, find_library
@@ -124,7 +126,7 @@ def _load() -> _Interface:
         # The libraries find each other by name among those already loaded: nobody has to set a path.
         with _float_environment_kept():
             for path in library.load_order():
-                ctypes.CDLL(str(path))
+                _open(path)
     except OSError as error:
         raise EngineError(f"MindSpore Lite in {library.folder} cannot be loaded: {error}") from error
     interface = _load_interface(library)
@@ -148,13 +150,21 @@ def _float_environment_kept() -> Iterator[None]:
         mathematics.fesetenv(environment)
 
 
+def _open(path: Path) -> ctypes.CDLL:
+    """Load a library. OSError where it is none, or not whole."""
+    wrong = defect(path)
+    if wrong is not None:
+        raise OSError(wrong)
+    return ctypes.CDLL(str(path))
+
+
 def _load_interface(library: Library) -> ctypes.CDLL:
     packaged = build.packaged(library)
     if packaged is not None:
         with contextlib.suppress(OSError):  # it may be made for a newer C library than this machine has
-            return ctypes.CDLL(str(packaged))
+            return _open(packaged)
     try:
-        return ctypes.CDLL(str(build.cached(library)))
+        return _open(build.cached(library))
     except OSError as error:
         raise EngineError(f"the engine's C interface cannot be loaded: {error}") from error
 
