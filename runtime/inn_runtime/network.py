@@ -6,7 +6,7 @@ The floors below do the work; here they become one interface.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -36,9 +36,14 @@ class Bundle(Container):
     """
 
     def __init__(
-        self, manifest: Manifest, store: TensorStore, source: str, cache: ModelCache | None = None
+        self,
+        manifest: Manifest,
+        store: TensorStore,
+        source: str,
+        cache: ModelCache | None = None,
+        allow_primitives: Collection[int] = (),
     ) -> None:
-        super().__init__(manifest, store, source)
+        super().__init__(manifest, store, source, allow_primitives)
         self.cache = cache
 
     def resample(
@@ -62,19 +67,23 @@ class Bundle(Container):
         return Model(self, make_plan(self.manifest, size), weights)
 
 
-def open_bundle(path: str | os.PathLike[str], cache: ModelCache | None = None) -> Bundle:
-    """Open a bundle: map the file and check its structure; no tensor is read yet.
+def open_bundle(
+    path: str | os.PathLike[str], cache: ModelCache | None = None, allow_primitives: Collection[int] = ()
+) -> Bundle:
+    """Open a bundle: read the header, check its structure and its graph; no tensor is read yet.
 
     Parameters
     ----------
     cache : keeps resampled models on disk for the next process
+    allow_primitives : numbers of primitives that the graph may hold though this runtime has no rule for
+        them. Nothing keeps such a node from ending the process: only for files that you trust
 
     Raises
     ------
     UsageError : there is no such file, or it cannot be read
     BundleError : it is no bundle, is damaged or of another version
     """
-    return Bundle(*open_file(path), cache)
+    return Bundle(*open_file(path), cache, allow_primitives)
 
 
 def choose(
@@ -119,6 +128,7 @@ class Model:
 
     def __init__(self, bundle: Bundle, plan: Plan, weights: str = "float32") -> None:
         check_weight_type(weights)
+        bundle.graph_rules.check(plan.widths)
         self.bundle = bundle
         self.plan = plan
         self.weights = weights
@@ -204,6 +214,10 @@ class Model:
         content = self.to_bytes()
         write_atomically(path, content)
         return len(content)
+
+    def check_batch(self, batch: int) -> None:
+        """BundleError where the graph does not fit so many images at a time."""
+        self.bundle.graph_rules.check(self.plan.widths, batch)
 
     def resized(self, size: float | str | Budget, *, threads: int = 1, engine: str = "auto") -> Model:
         """The bundle's network at another size, with the same type of weights; see `Bundle.resample`."""

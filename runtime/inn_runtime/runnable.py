@@ -41,6 +41,10 @@ class Runnable(Protocol):
         """The model for this process's engine, with float32 weights."""
         ...
 
+    def check_batch(self, batch: int) -> None:
+        """BundleError where the graph does not fit so many images at a time."""
+        ...
+
     def resized(self: Sized, size: Any, *, threads: int = 1, engine: str = "auto") -> Sized:
         """The same network at another size: a preset's name, a number, or a budget.
 

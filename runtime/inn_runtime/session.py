@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .budget.budget import Budget
 from .engine import EngineModel, NodeTime, load_engine
+from .engine.forks import Owner
 from .errors import UsageError
 from .format.manifest import Manifest, Port
 from .runnable import Sized
@@ -47,6 +48,7 @@ class Session(Generic[Sized]):
     def __init__(self, model: Sized, threads: int = 1, engine: str = "auto") -> None:
         self._engine = load_engine(engine)
         self._threads = threads
+        self._owner = Owner()
         self._lock = threading.Lock()
         self._resizing = threading.Lock()
         self.engine = self._engine.name
@@ -71,6 +73,7 @@ class Session(Generic[Sized]):
         return self._open().model
 
     def _open(self) -> _Built[Sized]:
+        self._owner.check("session")
         if self._built is None:
             raise UsageError("the session is closed")
         return self._built
@@ -89,7 +92,8 @@ class Session(Generic[Sized]):
 
         Raises
         ------
-        UsageError : an input is missing or unknown, has the wrong shape or type; the session is closed
+        UsageError : an input is missing or unknown, has the wrong shape or type; the session is closed,
+            or that of the process from which this one was forked
         EngineError : MindSpore Lite failed
         """
         manifest = self._open().model.manifest
@@ -125,6 +129,7 @@ class Session(Generic[Sized]):
 
     def _set_batch(self, built: _Built[Sized], arrays: Mapping[str, Array], batch: int) -> None:
         if batch != built.batch:
+            built.model.check_batch(batch)
             built.engine_model.resize({name: array.shape for name, array in arrays.items()})
             built.batch = batch
 
@@ -135,6 +140,7 @@ class Session(Generic[Sized]):
         a second resize waits for the first. A failed build changes nothing. Same parameter and errors as
         `Bundle.resample`; the session's threads and engine hold for a budget.
         """
+        self._owner.check("session")
         with self._resizing:
             model = self._open().model
             built = self._build(model.resized(size, threads=self._threads, engine=self.engine))
@@ -146,7 +152,9 @@ class Session(Generic[Sized]):
                 previous.engine_model.close()
 
     def close(self) -> None:
-        """Free the engine's model. Closing twice is allowed."""
+        """Free the engine's model. Closing twice is allowed; in a forked process it does nothing."""
+        if not self._owner.is_here:
+            return
         with self._lock:
             built, self._built = self._built, None
         if built is not None:

@@ -11,6 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import graphs
 import numpy as np
 import pytest
 import tiny
@@ -32,6 +33,24 @@ def test_wrong_fields(device: Run, tmp_path: Path, case: tuple[str, Any, str]) -
     document = tiny.manifest()
     set_field(document, case[0], case[1])
     assert check_same(device, tiny.write(tmp_path / "a.inn", document))
+
+
+@pytest.mark.parametrize("case", graphs.BROKEN, ids=lambda case: case[1])
+def test_broken_nodes(device: Run, tmp_path: Path, case: tuple[graphs.Node, str]) -> None:
+    assert case[1] in check_same(device, graphs.write(tmp_path / "a.inn", case[0], (1, 1)))
+
+
+@pytest.mark.parametrize("case", graphs.BROKEN_FIELDS, ids=lambda case: case[1])
+def test_what_the_table_of_primitives_does_not_have(
+    device: Run, tmp_path: Path, case: tuple[dict[str, Any], str]
+) -> None:
+    assert case[1] in check_same(device, graphs.broken_field(tmp_path / "a.inn", case[0]))
+
+
+@pytest.mark.parametrize(("node", "output"), graphs.GOOD)
+def test_good_nodes(device: Run, tmp_path: Path, node: graphs.Node, output: tuple[int, ...]) -> None:
+    assert check_same(device, graphs.write(tmp_path / "a.inn", node, output)) == ""
+    assert "output 'y': expected" in check_same(device, graphs.write(tmp_path / "a.inn", node, (1, 99)))
 
 
 @pytest.mark.parametrize("key", sorted(tiny.manifest()))
@@ -65,6 +84,21 @@ def test_manifest_that_is_no_json(device: Run, tmp_path: Path, text: str) -> Non
 @pytest.mark.parametrize("case", NO_BUNDLES)
 def test_no_bundles(device: Run, tmp_path: Path, case: tuple[bytes, str]) -> None:
     (tmp_path / "a.inn").write_bytes(case[0])
+    assert check_same(device, tmp_path / "a.inn")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\xef\xbb\xbf{}", b'{"__metadata__": {"innlite": "\xef\xbb\xbf{}"}}',
+        b'{"__metadata__": {"innlite": "{}", "innlite": "{}"}}', b'{"__metadata__": {}, "__metadata__": {}}',
+        b'{"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}, '
+        b'"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}',
+        b"[" + b"[]," * (1 << 20) + b"[]]", b"\xff", b"{}\0", b"  {}  ",
+    ],
+)  # fmt: skip
+def test_headers_that_parsers_may_take_differently(device: Run, tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "a.inn").write_bytes(struct.pack("<Q", len(header)) + header)
     assert check_same(device, tmp_path / "a.inn")
 
 

@@ -457,6 +457,9 @@ class Scaling:
         self.size = size
         self.asked = asked
 
+    def check_batch(self, batch: int) -> None:
+        pass
+
     def to_engine_bytes(self) -> memoryview:
         return memoryview(struct.pack("<f", self.size))
 

@@ -15,6 +15,16 @@ std::string FullName(const Option &option) {
   return option.letter.empty() ? option.name : option.letter + "/" + option.name;
 }
 
+int IntegerOf(const std::string &name, const std::string &text) {
+  char *end = nullptr;
+  errno = 0;
+  const long value = std::strtol(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || errno != 0 || value < INT_MIN || value > INT_MAX) {
+    throw ArgumentError("argument --" + name + ": invalid int value: " + Quoted(text));
+  }
+  return static_cast<int>(value);
+}
+
 }  // namespace
 
 Arguments::Arguments(const std::vector<Option> &options, const std::vector<std::string> &words) {
@@ -59,15 +69,17 @@ Arguments::Arguments(const std::vector<Option> &options, const std::vector<std::
   if (!unknown.empty()) throw ArgumentError("unrecognized arguments: " + Join(unknown, " "));
 }
 
-int Arguments::Integer(const std::string &name) const {
+int Arguments::Integer(const std::string &name) const { return IntegerOf(name, Text(name)); }
+
+std::set<int64_t> Arguments::Integers(const std::string &name) const {
+  std::set<int64_t> result;
   const std::string &text = Text(name);
-  char *end = nullptr;
-  errno = 0;
-  const long value = std::strtol(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || errno != 0 || value < INT_MIN || value > INT_MAX) {
-    throw ArgumentError("argument --" + name + ": invalid int value: " + Quoted(text));
+  for (size_t start = 0; !text.empty() && start <= text.size();) {
+    const size_t stop = std::min(text.find(',', start), text.size());
+    result.insert(IntegerOf(name, text.substr(start, stop - start)));
+    start = stop + 1;
   }
-  return static_cast<int>(value);
+  return result;
 }
 
 }  // namespace inn

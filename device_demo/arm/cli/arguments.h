@@ -2,7 +2,9 @@
 #ifndef INN_ARGUMENTS_H_
 #define INN_ARGUMENTS_H_
 
+#include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,8 +35,10 @@ class Arguments {
 
   const std::string &Text(const std::string &name) const { return values_.at(name); }
   bool Flag(const std::string &name) const { return !values_.at(name).empty(); }
-  // Throws ArgumentError where the value is no integer.
+  // Throws ArgumentError where the value is no integer, or an entry of it.
   int Integer(const std::string &name) const;
+  // Of a list with commas; none where the value is empty.
+  std::set<int64_t> Integers(const std::string &name) const;
 
  private:
   std::map<std::string, std::string> values_;

@@ -61,7 +61,7 @@ std::shared_ptr<Engine> LoadEngine() {
 }
 
 std::shared_ptr<const Bundle> OpenBundle(const Arguments &arguments) {
-  return std::make_shared<const Bundle>(arguments.Text("bundle"));
+  return std::make_shared<const Bundle>(arguments.Text("bundle"), arguments.Integers("allow-primitive"));
 }
 
 // The network at a size; says so where that is not the size asked for, or not a good one.
@@ -374,6 +374,8 @@ void RunBench(const Arguments &arguments) {
 
 const std::string kSizeHelp = "a preset's name or a number in (0, 1]";
 const Option kJson = {"--json", "", "print as JSON", ""};
+const Option kAllow = {"--allow-primitive", "N[,N]",
+                       "let through primitives of MindSpore Lite that there is no rule for", ""};
 const Option kThreads = {"--threads", "N", "engine threads (default: 1)", "1"};
 
 }  // namespace
@@ -386,14 +388,15 @@ void Print(const std::string &text) {
 
 const std::vector<Command> &Commands() {
   static const std::vector<Command> commands = {
-      {"info", "show what a bundle holds and its measured curve", {kJson}, Info},
-      {"verify", "check every tensor, and the engine's outputs at every size", {kJson, kThreads}, Verify},
+      {"info", "show what a bundle holds and its measured curve", {kJson, kAllow}, Info},
+      {"verify", "check every tensor, and the engine's outputs at every size", {kJson, kThreads, kAllow}, Verify, true},
       {"resample",
        "write a MindSpore Lite model (.ms) of a size",
        {{"--size", "SIZE", kSizeHelp, "", true},
         {"--output", "FILE.ms", "the .ms file to write", "", true, "-o"},
         {"--strict", "", "refuse sizes at which the network has been measured to collapse", ""},
-        kJson},
+        kJson,
+        kAllow},
        Resample},
       {"run",
        "run the network on arrays",
@@ -402,7 +405,8 @@ const std::vector<Command> &Commands() {
         {"--output", "FILE.npz", "write the outputs there instead of printing them", "", false, "-o"},
         {"--top", "N", "classes to print per image (default: 5)", "5"},
         {"--json", "", "print all outputs as JSON", ""},
-        kThreads},
+        kThreads,
+        kAllow},
        Run},
       {"bench",
        "measure latency and memory at several sizes",
@@ -412,8 +416,10 @@ const std::vector<Command> &Commands() {
         {"--batch", "N", "images per run (default: 1)", "1"},
         kJson,
         {"--output", "FILE.json", "write the JSON to a file too", "", false, "-o"},
-        kThreads},
-       RunBench},
+        kThreads,
+        kAllow},
+       RunBench,
+       true},
   };
   return commands;
 }

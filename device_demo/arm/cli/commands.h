@@ -14,6 +14,7 @@ struct Command {
   std::string name, help;
   std::vector<Option> options;
   std::function<void(const Arguments &)> run;
+  bool guarded = false;  // whether it is run in a process of its own: people try it on files of strangers
 };
 
 const std::vector<Command> &Commands();

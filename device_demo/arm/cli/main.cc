@@ -1,9 +1,14 @@
 // `inn-device`: the device's half of INN-Lite without Python.
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <cerrno>
+#include <functional>
 #include <new>
 
 #include "commands.h"
@@ -26,6 +31,29 @@ int Fail(const std::string &name, const std::string &message, int code) {
   }
   std::fprintf(stderr, "%s: error: %s\n", name.c_str(), inn::Encode(line).c_str());
   return code;
+}
+
+// Run a command in a forked process, so that the engine cannot end this one. Nothing has been loaded yet.
+int RunGuarded(const std::string &name, const std::function<int()> &run) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child < 0) return run();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int code = run();
+    std::fflush(nullptr);
+    _exit(code);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  const int number = WTERMSIG(status);
+  if (number == SIGINT || number == SIGTERM) {  // it was meant for both
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+  }
+  return Fail(name, std::string("the engine ended its process: ") + strsignal(number), 1);
 }
 
 std::string Usage() {
@@ -87,5 +115,11 @@ int Main(const std::vector<std::string> &words) {
 
 int main(int count, char **words) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Main({words + 1, words + count});
+  const std::vector<std::string> given(words + 1, words + count);
+  const auto &commands = inn::Commands();
+  const bool guarded = std::any_of(commands.begin(), commands.end(), [&](const Command &command) {
+    return command.guarded && !given.empty() && given[0] == command.name;
+  });
+  if (!guarded) return Main(given);
+  return RunGuarded(kProgram + (" " + given[0]), [&] { return Main(given); });
 }

@@ -199,9 +199,11 @@ int64_t CountOf(const Shape &shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<int64_t>());
 }
 
-Bundle::Bundle(const std::string &path) : store_(path) {
+Bundle::Bundle(const std::string &path, const std::set<int64_t> &allow_primitives) : store_(path) {
   manifest_ = ParseManifest(ParseManifestText(store_.manifest(), path), path);
   CheckTensors();
+  graph_rules_ = std::make_unique<GraphRules>(manifest_, path, allow_primitives);
+  graph_rules_->CheckSizes();
 }
 
 void Bundle::CheckTensors() {

@@ -2,11 +2,13 @@
 #ifndef INN_BUNDLE_H_
 #define INN_BUNDLE_H_
 
+#include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "graph_rules.h"
 #include "manifest.h"
 #include "store.h"
 
@@ -26,10 +28,15 @@ class Bundle {
  public:
   // Throws UsageError where the file cannot be read, BundleError where it is no bundle, is damaged or of
   // another version.
-  explicit Bundle(const std::string &path);
+  // `allow_primitives` are numbers of primitives that the graph may hold though there is no rule for them.
+  explicit Bundle(const std::string &path, const std::set<int64_t> &allow_primitives = {});
+  Bundle(const Bundle &) = delete;
+  Bundle &operator=(const Bundle &) = delete;
 
   const std::string &source() const { return store_.path(); }
   const Manifest &manifest() const { return manifest_; }
+  // What the graph must keep at every size before the engine sees it.
+  const GraphRules &graph_rules() const { return *graph_rules_; }
   uint64_t bytes() const { return store_.bytes(); }
   std::string FileDigest() const { return store_.FileDigest(); }
 
@@ -44,6 +51,7 @@ class Bundle {
  private:
   FileStore store_;
   Manifest manifest_;
+  std::unique_ptr<const GraphRules> graph_rules_;
   std::unordered_map<std::string, Shape> shapes_;  // of every tensor's values, but the source network's
   std::unordered_map<std::string, std::string> digests_;
   mutable std::set<std::string> checked_;

@@ -1,10 +1,12 @@
 #include "engine.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <fenv.h>
 #include <sys/stat.h>
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -55,7 +57,30 @@ class FloatEnvironmentKept {
   fenv_t environment_;
 };
 
+// What keeps a file from being a whole ELF library; empty where nothing does. The loader maps what is missing, and
+// the process ends as it touches it.
+std::string Defect(const std::string &path) {
+  std::ifstream stream(path, std::ios::binary);
+  Elf64_Ehdr header = {};
+  stream.read(reinterpret_cast<char *>(&header), sizeof header);
+  if (!stream || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64) {
+    return path + " is no 64-bit ELF library";
+  }
+  struct stat state = {};
+  uint64_t end = header.e_shoff + uint64_t{header.e_shentsize} * header.e_shnum;
+  bool good = stat(path.c_str(), &state) == 0 && header.e_phentsize == sizeof(Elf64_Phdr);
+  stream.seekg(static_cast<std::streamoff>(header.e_phoff));
+  for (int i = 0; good && i < header.e_phnum; i++) {
+    Elf64_Phdr segment = {};
+    good = static_cast<bool>(stream.read(reinterpret_cast<char *>(&segment), sizeof segment));
+    end = std::max(end, segment.p_offset + segment.p_filesz);
+  }
+  return good && end <= static_cast<uint64_t>(state.st_size) ? "" : path + " is truncated or damaged";
+}
+
 void *Open(const std::string &path) {
+  const std::string defect = path.find('/') == path.npos ? "" : Defect(path);  // a mere name is the system's to find
+  if (!defect.empty()) throw EngineError("MindSpore Lite cannot be loaded: " + defect);
   void *handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) throw EngineError(std::string("MindSpore Lite cannot be loaded: ") + dlerror());
   return handle;

@@ -223,7 +223,8 @@ Json JsonText(const std::string &text) {
 
 Json ParseJson(const std::string &text) {
   Builder builder;
-  // The library takes a zero byte for the text's end.
+  // The library skips a byte-order mark, and takes a zero byte for the text's end.
+  if (text.compare(0, 3, "\xef\xbb\xbf") == 0) throw std::runtime_error("a byte-order mark in it");
   if (text.find('\0') != std::string::npos) throw std::runtime_error("a zero byte in it");
   if (!nlohmann::json::sax_parse(text, &builder)) throw std::runtime_error(builder.error);
   return std::move(builder.result);

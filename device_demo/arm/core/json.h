@@ -39,7 +39,7 @@ struct JsonContent {
 Json JsonText(const std::string &text);
 
 // What bounds the memory that a document takes.
-constexpr size_t kMaxDepth = 100, kMaxValues = 1 << 22;
+constexpr size_t kMaxDepth = 100, kMaxValues = 1 << 20;
 
 // Parse a document. Throws std::runtime_error with the reason: not JSON, a key that occurs twice, a number
 // beyond double, nested too deep, or too many values.

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "field.h"
+#include "primitives.h"
 
 namespace inn {
 
@@ -373,6 +374,7 @@ Manifest Parser::Parse() {
     throw root_["schedule"].Fail("uniform, as no size has calibrated data");
   }
   CheckGraph();
+  manifest_.one_image = manifest_.one_image || SharesMemory(manifest_);
   return std::move(manifest_);
 }
 

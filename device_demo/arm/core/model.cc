@@ -7,10 +7,14 @@
 namespace inn {
 
 Model::Model(std::shared_ptr<const Bundle> bundle, const std::string &size)
-    : bundle_(std::move(bundle)), plan_(MakePlan(bundle_->manifest(), size)) {}
+    : bundle_(std::move(bundle)), plan_(MakePlan(bundle_->manifest(), size)) {
+  bundle_->graph_rules().Check(plan_.widths);
+}
 
 Model::Model(std::shared_ptr<const Bundle> bundle, double size)
-    : bundle_(std::move(bundle)), plan_(MakePlan(bundle_->manifest(), size)) {}
+    : bundle_(std::move(bundle)), plan_(MakePlan(bundle_->manifest(), size)) {
+  bundle_->graph_rules().Check(plan_.widths);
+}
 
 std::string Model::name() const { return plan_.preset.empty() ? General(plan_.size) : plan_.preset; }
 

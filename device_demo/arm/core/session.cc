@@ -69,6 +69,7 @@ void Session::Resize(const Model &model) {
   const std::lock_guard<std::mutex> lock(mutex_);
   built_ = std::move(built);
   batch_ = 1;
+  widths_ = model.plan().widths;
   model_bytes_ = bytes.size();
   resample_seconds_ = resample_seconds;
   build_seconds_ = Since(start) - resample_seconds;
@@ -137,6 +138,7 @@ std::vector<Tensor> Session::RunBatch(std::vector<Tensor> inputs, int64_t batch)
   if (ordered.size() != inputs.size()) throw EngineError("the engine's model has other inputs than the bundle");
   for (const auto &tensor : ordered) shapes.push_back(tensor.shape);
   if (batch != batch_) {
+    bundle_->graph_rules().Check(widths_, batch);
     built_->Resize(shapes);
     batch_ = batch;
   }

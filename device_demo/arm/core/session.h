@@ -37,6 +37,7 @@ class Session {
   std::mutex mutex_;
   std::shared_ptr<const Bundle> bundle_;
   std::unique_ptr<EngineModel> built_;
+  Widths widths_;
   int64_t batch_ = 1;  // that the engine's model is set to
   double resample_seconds_ = 0, build_seconds_ = 0;
   size_t model_bytes_ = 0;

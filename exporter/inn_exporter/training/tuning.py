@@ -195,8 +195,8 @@ class _Run:
         """Do the work; yields the share of it done."""
         state = [*self._parameters, *self._optimiser.get_parameters()]
         state = list({p.name: p for p in state}.values())
-        first = self._checkpoint.read(state) if self._checkpoint else 0
         total = self._pipeline.steps
+        first = self._checkpoint.read(state, total) if self._checkpoint else 0
         interval = max(1, total // 20)
         sums: dict[str, list[float]] = {}
         for step, batch in self._pipeline.batches(first):

@@ -14,8 +14,8 @@ from ..bench.comparison import compare
 from ..engine import NodeTime
 from ..errors import UsageError
 from ..files import write_atomically
-from ..network import Model, open_bundle
-from .options import SIZE_HELP, command, engine_options, resampled, weights_option
+from ..network import Model
+from .options import SIZE_HELP, command, engine_options, opened, resampled, weights_option
 from .table import format_table
 
 
@@ -53,11 +53,11 @@ def register(subparsers: Any) -> None:
         metavar="N[,N]",
         help="engine threads; several for a sweep: 1,2,4 (default: 1)",
     )
-    engine_options(parser, threads=False)
+    engine_options(parser, threads=False, guarded=True)
 
 
 def _bench(options: argparse.Namespace) -> None:
-    bundle = open_bundle(options.bundle)
+    bundle = opened(options)
     named = options.sizes.split(",") if options.sizes else list(bundle.manifest.presets)
     if not named:
         raise UsageError(f"{options.bundle}: the bundle has no presets; give --sizes")

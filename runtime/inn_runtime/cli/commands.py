@@ -14,10 +14,10 @@ import numpy as np
 from ..errors import EngineError, UsageError
 from ..files import write_atomically
 from ..format.manifest import Manifest, Size
-from ..network import Bundle, open_bundle
+from ..network import Bundle
 from ..noise import noise
 from . import bench, resample, strip
-from .options import ENGINES, SIZE_HELP, command, engine_options, resampled
+from .options import ENGINES, SIZE_HELP, command, engine_options, opened, resampled
 from .summary import describe, format_summary
 
 __all__ = ["ENGINES", "register", "write_npz"]
@@ -43,7 +43,7 @@ def register(subparsers: Any) -> None:
         metavar="MODEL.onnx",
         help="compare the full size with the file that the bundle was made from, in ONNX Runtime",
     )
-    engine_options(verify)
+    engine_options(verify, guarded=True)
 
     resample.register(subparsers)
 
@@ -75,7 +75,7 @@ def register(subparsers: Any) -> None:
 
 # ---------------------------------------------------------------------- info
 def _info(options: argparse.Namespace) -> None:
-    summary = describe(open_bundle(options.bundle))
+    summary = describe(opened(options))
     if options.plot:
         from .plot import plot_curve
 
@@ -85,7 +85,7 @@ def _info(options: argparse.Namespace) -> None:
 
 # ---------------------------------------------------------------------- verify
 def _verify(options: argparse.Namespace) -> None:
-    bundle = open_bundle(options.bundle)
+    bundle = opened(options)
     tensors = sum(1 for _ in bundle.verify())
     if not options.json:
         print(f"{tensors} tensors: digests match, values are finite", flush=True)
@@ -168,7 +168,7 @@ def _source_check(bundle: Bundle, options: argparse.Namespace) -> Iterator[tuple
 def _run(options: argparse.Namespace) -> None:
     if options.top < 1:
         raise UsageError(f"--top: expected at least 1, found {options.top}")
-    bundle = open_bundle(options.bundle)
+    bundle = opened(options)
     model = resampled(bundle, options.size)
     inputs = _read_arrays(options.input)
     with model.session(threads=options.threads, engine=options.engine) as session:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..network import Bundle, Model
+from ..network import Bundle, Model, open_bundle
 from ..sampling.ms_writer import WEIGHT_TYPES
 
 ENGINES = ("auto", "native", "worker", "vendor")
@@ -20,19 +20,50 @@ def command(subparsers: Any, name: str, run: Any, help_text: str) -> argparse.Ar
     description = f"{help_text[0].upper()}{help_text[1:]}."
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text, description=description)
     parser.add_argument("bundle", type=Path, metavar="MODEL.inn", help="the bundle")
+    primitive_option(parser)
     parser.set_defaults(run=run)
     return parser
 
 
-def engine_options(parser: argparse.ArgumentParser, threads: bool = True) -> None:
+def primitive_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-primitive",
+        type=_numbers,
+        default=[],
+        metavar="N[,N]",
+        help="let through primitives of MindSpore Lite that there is no rule for",
+    )
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r}") from None
+
+
+def opened(options: argparse.Namespace) -> Bundle:
+    """The bundle that a command names."""
+    return open_bundle(options.bundle, allow_primitives=options.allow_primitive)
+
+
+def engine_options(parser: argparse.ArgumentParser, threads: bool = True, guarded: bool = False) -> None:
+    """``--threads`` and ``--engine``.
+
+    Parameters
+    ----------
+    guarded : whether the engine has a process of its own unless the user says otherwise: for commands that
+        people try on files of strangers
+    """
+    default = "worker" if guarded else "auto"
     if threads:
         parser.add_argument("--threads", type=int, default=1, metavar="N", help="engine threads (default: 1)")
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        default="auto",
+        default=default,
         help="MindSpore Lite in this process (native), in one of its own (worker), or through the vendor's "
-        "Python package (default: auto, the first of these that can work)",
+        f"Python package; auto is the first of these that can work (default: {default})",
     )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from ..budget.budget import BOUNDS, LOWER, UPPER, Bound, Budget, value_text
 from ..budget.search import Candidate, Choice
 from ..errors import UsageError
-from ..network import choose, open_bundle
-from .options import SIZE_HELP, command, engine_options, resampled, weights_option
+from ..network import choose
+from .options import SIZE_HELP, command, engine_options, opened, resampled, weights_option
 from .table import format_table
 
 MOST_ROWS = 16
@@ -41,7 +41,7 @@ def register(subparsers: Any) -> None:
         help="refuse sizes at which the network has been measured to collapse",
     )
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
-    engine_options(parser)
+    engine_options(parser, guarded=True)
 
 
 def _options() -> dict[str, Bound]:
@@ -59,7 +59,7 @@ def _resample(options: argparse.Namespace) -> None:
         raise UsageError("--explain: expected a budget, found --size")
     if options.output is None and not options.explain:
         raise UsageError("the following arguments are required: -o/--output")
-    bundle = open_bundle(options.bundle)
+    bundle = opened(options)
     choice = None
     if bounds:
         choice = choose(

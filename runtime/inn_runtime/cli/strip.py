@@ -9,7 +9,7 @@ from typing import Any
 from ..files import write_atomically
 from ..format.strip import strip
 from ..network import open_bundle
-from .options import command
+from .options import command, opened
 
 
 def register(subparsers: Any) -> None:
@@ -38,7 +38,7 @@ def register(subparsers: Any) -> None:
 
 
 def _strip(options: argparse.Namespace) -> None:
-    bundle = open_bundle(options.bundle)
+    bundle = opened(options)
     content = strip(
         bundle,
         options.min_size,
@@ -48,5 +48,6 @@ def _strip(options: argparse.Namespace) -> None:
     )
     before = options.bundle.stat().st_size
     write_atomically(options.output, content)
-    sizes = ", ".join(f"{size.size:g}" for size in open_bundle(options.output).manifest.sizes)
+    written = open_bundle(options.output, allow_primitives=options.allow_primitive)
+    sizes = ", ".join(f"{size.size:g}" for size in written.manifest.sizes)
     print(f"{options.output}: {len(content) / 1e6:.2f} MB of {before / 1e6:.2f}, sizes {sizes}")

@@ -10,6 +10,7 @@ import sys
 from typing import cast
 
 from ..errors import UsageError
+from .forks import built_in_parent
 from .interface import Engine, EngineModel, NodeTime, TensorSpec
 
 __all__ = [
@@ -33,7 +34,8 @@ def load_engine(name: str = "auto") -> Engine:
     ----------
     name : ``native`` (in this process), ``worker`` (in a process of its own), ``vendor`` (through the
         installed package ``mindspore_lite``) or ``auto``: ``worker`` where MindSpore is loaded, which
-        cannot share a process with MindSpore Lite, else ``native``
+        cannot share a process with MindSpore Lite, and in processes forked from one that ran a model; else
+        ``native``
 
     Raises
     ------
@@ -48,7 +50,7 @@ def load_engine(name: str = "auto") -> Engine:
 def resolve_engine(name: str) -> str:
     """The engine's own name, where ``name`` may be ``auto``. UsageError where there is none of this name."""
     if name == "auto":
-        name = "worker" if "mindspore" in sys.modules else "native"
+        name = "worker" if "mindspore" in sys.modules or built_in_parent() else "native"
     if name not in _ENGINES:
         raise UsageError(f"engine: expected one of auto, {', '.join(_ENGINES)}, found {name!r}")
     return name

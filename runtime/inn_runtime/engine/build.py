@@ -39,7 +39,7 @@ def packaged(library: Library) -> Path | None:
 
 
 def cached(library: Library) -> Path:
-    """The compiled interface in the cache; compiled now where it is missing.
+    """The compiled interface in the cache; compiled now where it is missing or damaged.
 
     Raises
     ------
@@ -49,11 +49,26 @@ def cached(library: Library) -> Path:
     for name in _SOURCES:
         key.update((_source_folder() / name).read_bytes())
     path = cache_folder() / f"{key.hexdigest()[:16]}-{compiled_name(library)}"
-    if not path.is_file():
+    known = path.with_name(path.name + ".sha256")
+    if not _is_whole(path, known):
         with cache_workspace() as workspace:
             compile_interface(library, workspace / path.name)
+            (workspace / known.name).write_text(_digest(workspace / path.name))
             (workspace / path.name).replace(path)
+            (workspace / known.name).replace(known)
     return path
+
+
+def _is_whole(path: Path, known: Path) -> bool:
+    """Whether a compiled interface is there, with the digest that it was written with."""
+    try:
+        return path.is_file() and known.is_file() and known.read_text() == _digest(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def compile_interface(library: Library, output: Path, architecture: str | None = None) -> None:

@@ -10,12 +10,15 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import EngineError, UsageError
 from . import build
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
+from .elf import defect
+from .forks import Owner, built_in_parent, note_build
 from .interface import Array, Buffer, NodeTime, TensorSpec
 from .library import Library, find_library
 
@@ -123,7 +126,7 @@ def _load() -> _Interface:
         # The libraries find each other by name among those already loaded: nobody has to set a path.
         with _float_environment_kept():
             for path in library.load_order():
-                ctypes.CDLL(str(path))
+                _open(path)
     except OSError as error:
         raise EngineError(f"MindSpore Lite in {library.folder} cannot be loaded: {error}") from error
     interface = _load_interface(library)
@@ -147,13 +150,21 @@ def _float_environment_kept() -> Iterator[None]:
         mathematics.fesetenv(environment)
 
 
+def _open(path: Path) -> ctypes.CDLL:
+    """Load a library. OSError where it is none, or not whole."""
+    wrong = defect(path)
+    if wrong is not None:
+        raise OSError(wrong)
+    return ctypes.CDLL(str(path))
+
+
 def _load_interface(library: Library) -> ctypes.CDLL:
     packaged = build.packaged(library)
     if packaged is not None:
         with contextlib.suppress(OSError):  # it may be made for a newer C library than this machine has
-            return ctypes.CDLL(str(packaged))
+            return _open(packaged)
     try:
-        return ctypes.CDLL(str(build.cached(library)))
+        return _open(build.cached(library))
     except OSError as error:
         raise EngineError(f"the engine's C interface cannot be loaded: {error}") from error
 
@@ -174,14 +185,22 @@ class NativeEngine:
                 "MindSpore is loaded, and MindSpore Lite cannot share a process with it (both bring a "
                 "libmindspore_core.so): use the engine 'worker'"
             )
+        if built_in_parent():
+            raise EngineError(
+                "MindSpore Lite has run a model in the process that this one was forked from, and would wait "
+                "for its threads: use the engine 'worker'"
+            )
         with _load_lock:
             self._interface = _load()
+        self._owner = Owner()
 
     @property
     def version(self) -> str:
         return self._interface.version
 
     def build(self, model: Buffer, threads: int = 1) -> NativeModel:
+        if built_in_parent():
+            self._owner.check("engine")
         return NativeModel(self._interface, model, check_threads(threads))
 
 
@@ -190,12 +209,14 @@ class NativeModel:
 
     def __init__(self, interface: _Interface, model: Buffer, threads: int) -> None:
         content = model_bytes(model)
+        self._owner = Owner()
+        note_build()
         handle = interface.c.inn_model_create(content.ctypes.data, content.nbytes, threads)
         if not handle:
             raise interface.error()
         self._interface = interface
         self._handle = handle
-        self._free = weakref.finalize(self, interface.c.inn_model_destroy, handle)
+        self._free = weakref.finalize(self, _destroy, self._owner, interface, handle)
         self._free.atexit = False  # a daemon thread may still be running the model
         self._lock = threading.Lock()
         self._inputs = interface.specs(handle, _INPUTS)
@@ -211,6 +232,7 @@ class NativeModel:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         interface = self._interface
+        self._owner.check("session")
         with self._lock:
             handle = self._open()
             self._fill(handle, inputs)
@@ -228,6 +250,7 @@ class NativeModel:
         def report(user: int | None, name: bytes, kind: bytes, milliseconds: float) -> None:
             times.append(NodeTime(name.decode(errors="replace"), kind.decode(errors="replace"), milliseconds))
 
+        self._owner.check("session")
         with self._lock:
             handle = self._open()
             self._fill(handle, inputs)
@@ -243,6 +266,7 @@ class NativeModel:
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         interface = self._interface
+        self._owner.check("session")
         with self._lock:
             handle = self._open()
             sizes = [size for shape in check_shapes(self._inputs, shapes) for size in shape]
@@ -254,10 +278,17 @@ class NativeModel:
                 raise error
 
     def close(self) -> None:
-        with self._lock:
-            self._free()
+        if self._owner.is_here:
+            with self._lock:
+                self._free()
 
     def _open(self) -> int:
         if not self._free.alive:
             raise UsageError("the model is closed")
         return int(self._handle)
+
+
+def _destroy(owner: Owner, interface: _Interface, handle: int) -> None:
+    """Free a model; its threads would be waited for in vain in a forked process."""
+    if owner.is_here:
+        interface.c.inn_model_destroy(handle)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import EngineError, UsageError
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
+from .forks import Owner
 from .interface import Array, Buffer, NodeTime, TensorSpec
 
 
@@ -58,6 +59,7 @@ class VendorModel:
         context.cpu.thread_num = threads
         self._model: Any = package.Model()
         self._lock = threading.Lock()
+        self._owner = Owner()
         with tempfile.TemporaryDirectory(prefix="innlite-") as folder:  # the package reads files only
             path = Path(folder, "model.ms")
             path.write_bytes(model_bytes(model).tobytes())
@@ -77,6 +79,7 @@ class VendorModel:
         return self._outputs
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self._owner.check("session")
         with self._lock:
             self._check_open()
             arrays = check_inputs(self._inputs, inputs)
@@ -96,6 +99,7 @@ class VendorModel:
         raise EngineError("the vendor's package times no nodes: use the engine 'native' or 'worker'")
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._owner.check("session")
         with self._lock:
             self._check_open()
             checked = check_shapes(self._inputs, shapes)
@@ -108,8 +112,9 @@ class VendorModel:
                 self._outputs = ()
 
     def close(self) -> None:
-        with self._lock:
-            self._model = None
+        if self._owner.is_here:
+            with self._lock:
+                self._model = None
 
     def _check_open(self) -> None:
         if self._model is None:

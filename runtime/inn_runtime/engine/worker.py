@@ -23,6 +23,7 @@ from .. import errors
 from ..errors import EngineError, UsageError
 from .channel import Channel, Header
 from .checks import check_inputs, check_shapes, check_threads, model_bytes
+from .forks import Owner
 from .interface import Array, Buffer, NodeTime, TensorSpec
 
 _BOOTSTRAP = """\
@@ -86,6 +87,7 @@ class WorkerModel:
         return self._outputs
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self._worker.owner.check("worker")
         with self._lock:
             self._check_open()
             arrays = check_inputs(self._inputs, inputs)
@@ -94,6 +96,7 @@ class WorkerModel:
             return {spec.name: output for spec, output in zip(self._outputs, outputs)}
 
     def profile(self, inputs: Mapping[str, Array]) -> list[NodeTime]:
+        self._worker.owner.check("worker")
         with self._lock:
             self._check_open()
             arrays = check_inputs(self._inputs, inputs)
@@ -102,6 +105,7 @@ class WorkerModel:
             return [NodeTime(*entry) for entry in header["times"]]
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._worker.owner.check("worker")
         with self._lock:
             self._check_open()
             checked = check_shapes(self._inputs, shapes)
@@ -109,6 +113,8 @@ class WorkerModel:
             self._update(header)
 
     def close(self) -> None:
+        if not self._worker.owner.is_here:  # the model is the parent's
+            return
         with self._lock:
             if self._free.alive:
                 self._free()
@@ -132,19 +138,18 @@ class _Worker:
         # Models that are gone: the garbage collector may not wait for a lock, so the next call takes them.
         self.to_free: collections.deque[int] = collections.deque()
         self._lock = threading.Lock()
-        self._owner = os.getpid()
+        self.owner = Owner()
         here, there = socket.socketpair()
         with there:
             self._process = _start(there.fileno())
         # Neither the channel nor the finalizer refers to this object, or it would never be finalized.
         self._channel = Channel(here, functools.partial(_check_alive, self._process))
-        weakref.finalize(self, _stop, self._owner, self._process, self._channel)
+        weakref.finalize(self, _stop, self.owner, self._process, self._channel)
         self.version: str = self._exchange(None, [])[0]["version"]
 
     def call(self, header: Header, arrays: Sequence[Array] = ()) -> tuple[Header, list[Array]]:
         """Send a request and wait for its answer; errors of the worker are raised here."""
-        if os.getpid() != self._owner:
-            raise UsageError("a forked process cannot use its parent's worker: load an engine of its own")
+        self.owner.check("worker")
         with self._lock:
             free = [self.to_free.popleft() for _ in range(len(self.to_free))]
             return self._exchange({**header, "free": free}, arrays)
@@ -212,9 +217,9 @@ def _death(process: subprocess.Popen[bytes]) -> str:
     return f"the MindSpore Lite worker (process {process.pid}) {reason}"
 
 
-def _stop(owner: int, process: subprocess.Popen[bytes], channel: Channel) -> None:
+def _stop(owner: Owner, process: subprocess.Popen[bytes], channel: Channel) -> None:
     channel.close()
-    if os.getpid() == owner:  # a forked copy of the owner may end; the worker is not its own
+    if owner.is_here:  # a forked copy of the owner may end; the worker is not its own
         _reap(process)
 
 

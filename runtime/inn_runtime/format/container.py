@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import BundleError, UsageError
 from .checks import check_tensors
+from .graph_rules import GraphRules
 from .hasher import DIGEST_LENGTH, Hasher, digest
 from .json_fields import decode
 from .manifest import Manifest
@@ -22,7 +23,6 @@ from .packed import packed_bits, packed_length, unpack
 from .parser import parse
 from .stores import INTEGERS, METADATA_KEY, SCALE_SUFFIX, SOURCE_KEY, FileStore, TensorStore
 
-MAX_HEADER = 16 << 20
 BLOCK_BYTES = 1 << 20
 """How much of a tensor is read at a time, in float32: it bounds the memory that resampling takes."""
 
@@ -39,15 +39,28 @@ class Container:
     ----------
     source : the file's name, used in messages
     manifest : the parsed manifest
+    graph_rules : what the graph must keep at every size before the engine sees it
+
+    Parameters
+    ----------
+    allow_primitives : numbers of primitives that the graph may hold though there is no rule for them
+
+    Raises
+    ------
+    BundleError : tensors are not those of the manifest, or the graph breaks a rule
     """
 
-    def __init__(self, manifest: Manifest, store: TensorStore, source: str) -> None:
+    def __init__(
+        self, manifest: Manifest, store: TensorStore, source: str, allow_primitives: Collection[int] = ()
+    ) -> None:
         self.manifest = manifest
         self.source = source
         self._store = store
         self._checked: set[str] = set()
         self._layout = store.layout()
         self._shapes = check_tensors(manifest, self._layout, source)
+        self.graph_rules = GraphRules(manifest, source, allow_primitives)
+        self.graph_rules.check_sizes()
 
     def tensor(self, key: str) -> Array:
         """Values of a bundle tensor as float32. Its first use checks digest and finiteness."""
@@ -155,7 +168,7 @@ class Container:
 
 
 def open_file(path: str | os.PathLike[str]) -> tuple[Manifest, FileStore, str]:
-    """Map a bundle's file and parse its manifest; no tensor is read yet.
+    """Open a bundle's file and parse its manifest; no tensor is read yet.
 
     Returns
     -------
@@ -167,26 +180,9 @@ def open_file(path: str | os.PathLike[str]) -> tuple[Manifest, FileStore, str]:
     BundleError : it is no bundle, is damaged or of another version
     """
     file = Path(path)
-    try:
-        # Opening a pipe would wait for its writer; a device has no size.
-        special = file.exists() and not file.is_file() and not file.is_dir()
-        start = b"" if special else _first_bytes(file, 8)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
-    except ValueError as error:  # a zero character
-        raise UsageError(f"{str(file)!r}: expected a file name: {error}") from None
-    if special:
-        raise UsageError(f"{file}: expected a file, found a device or pipe")
-    if len(start) < 8 or int.from_bytes(start, "little") > MAX_HEADER:
-        raise BundleError(f"{file}: not an INN-Lite bundle (no safetensors header)")
     store = FileStore(file)
     text = store.metadata.get(METADATA_KEY)
     if text is None:
         raise BundleError(f"{file}: a safetensors file, but not an INN-Lite bundle (no {METADATA_KEY!r} key)")
     source = str(file)
     return parse(decode(text, source), source), store, source
-
-
-def _first_bytes(file: Path, count: int) -> bytes:
-    with open(file, "rb") as stream:
-        return stream.read(count)

@@ -12,6 +12,8 @@ from ..errors import BundleError, shown
 
 MAX_TEXT = 1 << 14
 MAX_COUNT = 1 << 16
+MAX_VALUES = 1 << 20
+"""Of a document: it bounds the memory that reading takes."""
 MAX_NUMBER = 3.4028234663852886e38
 """Every number must fit float32, which is what the engine reads."""
 
@@ -20,12 +22,28 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u
 
 
 class Field:
-    """A value of a JSON document together with the path that led to it."""
+    """A value of a JSON document together with the path that led to it.
 
-    def __init__(self, value: Any, path: str, source: str) -> None:
+    Parameters
+    ----------
+    path : in words, or the field that holds this one and its index or ``.key`` there: most fields are good,
+        and nobody needs the words
+    """
+
+    __slots__ = ("_path", "source", "value")
+
+    def __init__(self, value: Any, path: str | tuple[Field, int | str], source: str) -> None:
         self.value = value
-        self.path = path
+        self._path = path
         self.source = source
+
+    @property
+    def path(self) -> str:
+        """Where the document has the value: ``manifest.sizes[0].widths``."""
+        if isinstance(self._path, str):
+            return self._path
+        holder, key = self._path
+        return f"{holder.path}[{key}]" if isinstance(key, int) else holder.path + key
 
     def fail(self, expected: str) -> BundleError:
         """The error to raise: names the file, the field, what was expected and what was found."""
@@ -38,7 +56,7 @@ class Field:
             raise self.fail("an object")
         if key not in self.value:
             raise BundleError(f"{self.source}: manifest field {self.path}.{key} is missing")
-        return Field(self.value[key], f"{self.path}.{key}", self.source)
+        return Field(self.value[key], (self, f".{key}"), self.source)
 
     def get(self, key: str) -> Field | None:
         """The member ``key``, or None where it is absent or null."""
@@ -59,7 +77,18 @@ class Field:
                 f"{self.source}: manifest field {self.path}: expected {length} entries, "
                 f"found {len(self.value)}"
             )
-        return [Field(v, f"{self.path}[{i}]", self.source) for i, v in enumerate(self.value)]
+        return [Field(v, (self, i), self.source) for i, v in enumerate(self.value)]
+
+    def small_integers(self) -> tuple[tuple[tuple[int]], ...]:
+        """A short list of integers of 32 bits, as constant expressions; nothing where it is anything else.
+
+        Most lists are such: they need no fields for their entries.
+        """
+        value = self.value
+        if type(value) is not list or len(value) > 8:
+            return ()
+        good = all(type(entry) is int and -0x80000000 <= entry <= 0x7FFFFFFF for entry in value)
+        return tuple(((entry,),) for entry in value) if good else ()
 
     def members(self) -> Iterator[tuple[str, Field]]:
         if not isinstance(self.value, dict) or len(self.value) > MAX_COUNT:
@@ -107,6 +136,19 @@ def decode(text: str, source: str) -> object:
     ------
     BundleError : it is anything else
     """
+    try:
+        return load_json(text)
+    except ValueError as error:
+        raise BundleError(f"{source}: the manifest is not valid JSON ({error})") from None
+
+
+def load_json(text: str) -> object:
+    """A document: strictly JSON, each key once, every number finite.
+
+    Raises
+    ------
+    ValueError : it is anything else, or of more than `MAX_VALUES`
+    """
 
     def refuse(name: str) -> NoReturn:
         raise ValueError(f"{name} is not JSON")
@@ -123,7 +165,10 @@ def decode(text: str, source: str) -> object:
         value = float(number)
         return refuse(shown(number)) if math.isinf(value) else value
 
+    # Before anything is built: what stands in texts counts, too, but not much of that is punctuation.
+    if sum(map(text.count, ",[{")) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
     try:
         return json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{source}: the manifest is not valid JSON ({error})") from None
+    except RecursionError as error:
+        raise ValueError(str(error)) from None

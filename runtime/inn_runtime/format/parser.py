@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 from ..errors import BundleError, shown
@@ -26,6 +27,7 @@ from .manifest import (
     Weight,
     evaluate,
 )
+from .primitives import shares_memory
 
 FORMAT_VERSION = 2
 
@@ -141,7 +143,9 @@ class _Parser:
         elif name == "floats":
             parsed = tuple(v.number() for v in content.list())
         elif name == "longs":
-            parsed = tuple(self.expression(v, _ATTRIBUTE_BITS[name]) for v in content.list())
+            parsed = content.small_integers() or tuple(
+                self.expression(v, _ATTRIBUTE_BITS[name]) for v in content.list()
+            )
         else:
             parsed = self.expression(content, _ATTRIBUTE_BITS[name])
         return Attribute(slot.integer(0, 255), name, parsed)
@@ -323,7 +327,8 @@ def parse(document: Any, source: str) -> Manifest:
     if manifest.schedule != "uniform" and not manifest.is_calibrated:
         raise root["schedule"].fail("uniform, as no size has calibrated data")
     check_graph(manifest, source)
-    return manifest
+    first, last = ([port.tensor for port in side] for side in (manifest.inputs, manifest.outputs))
+    return replace(manifest, one_image=True) if shares_memory(first, last, manifest.nodes) else manifest
 
 
 def _unique(names: list[str], value: Field) -> None:

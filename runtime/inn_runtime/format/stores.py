@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 
 from ..errors import BundleError, UsageError, shown
+from .header import MAX_HEADER, parse_header
 
 METADATA_KEY = "innlite"
 """Of the manifest, in the container's metadata."""
@@ -33,7 +34,7 @@ Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 
 
 class TensorStore(Protocol):
-    """Where a bundle's tensors come from: a mapped file, or memory while exporting."""
+    """Where a bundle's tensors come from: a file, or memory while exporting."""
 
     def layout(self) -> Layout:
         """Name → (NumPy dtype, shape), without reading any values."""
@@ -59,45 +60,79 @@ class MemoryStore:
 
 
 class FileStore:
-    """Tensors of a memory-mapped safetensors file. The file must stay as it is, but may be replaced."""
+    """Tensors of a safetensors file that is held open. It must stay as it is, but may be replaced.
+
+    It is read, not mapped: reading a mapping of a file that another process truncates ends this one.
+
+    Raises
+    ------
+    UsageError : there is no such file, or it cannot be read
+    BundleError : it is none, or a truncated one
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._absolute = path.absolute()
         try:
-            self._state = os.stat(self._absolute)
-            self._file = cast(Any, safe_open(str(path), framework="numpy"))
-            self.metadata: dict[str, str] = self._file.metadata() or {}
-        except (SafetensorError, ValueError, OverflowError) as error:
+            # Opening a pipe would wait for its writer; a device has no size.
+            special = path.exists() and not path.is_file() and not path.is_dir()
+            self._file = open(os.devnull if special else path, "rb", buffering=0)  # noqa: SIM115
+            self._state = os.fstat(self._file.fileno())
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror or error}") from None
+        except ValueError as error:  # a zero character
+            raise UsageError(f"{str(path)!r}: expected a file name: {error}") from None
+        if special:
+            raise UsageError(f"{path}: expected a file, found a device or pipe")
+        start = self._bytes(0, min(8, self._state.st_size))
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > MAX_HEADER:
+            raise BundleError(f"{path}: not an INN-Lite bundle (no safetensors header)")
+        self._data = 8 + length
+        try:
+            if self._data > self._state.st_size:
+                raise ValueError("the file is shorter than its header")
+            header = self._bytes(8, length)
+            self._entries, self.metadata = parse_header(header, self._state.st_size - self._data)
+        except ValueError as error:
+            if isinstance(error, BundleError):
+                raise
             reason = shown(str(error))[1:-1]
             raise BundleError(f"{path}: not an INN-Lite bundle, or a truncated one ({reason})") from None
-        except OSError as error:  # it is gone again, or cannot be mapped
-            raise UsageError(f"{path}: {error.strerror or error}") from None
 
     def layout(self) -> Layout:
         result = {}
-        for key in self._file.keys():  # noqa: SIM118 - not a mapping
-            part = self._file.get_slice(key)
-            kind = part.get_dtype()
-            if kind not in DTYPES:
+        for key, entry in self._entries.items():
+            if entry.dtype not in DTYPES:
                 raise BundleError(
-                    f"{self.path}: tensor {shown(key)}: expected {', '.join(DTYPES)}, found {kind}"
+                    f"{self.path}: tensor {shown(key)}: expected {', '.join(DTYPES)}, found {entry.dtype}"
                 )
-            result[key] = (DTYPES[kind], tuple(part.get_shape()))
+            result[key] = (DTYPES[entry.dtype], entry.shape)
         return result
 
     def read(self, key: str, start: int, stop: int) -> npt.NDArray[np.generic]:
-        self._check_unchanged()
-        part = self._file.get_slice(key)
-        array: npt.NDArray[np.generic] = part[start:stop] if part.get_shape() else self._file.get_tensor(key)
-        return array.reshape(1) if array.ndim == 0 else array
+        entry = self._entries[key]
+        rows, *rest = entry.shape or (1,)
+        shape = (min(stop, rows) - start, *rest)
+        array: npt.NDArray[np.generic] = np.empty(shape, np.dtype(DTYPES[entry.dtype]).newbyteorder("<"))
+        row = math.prod(rest) * array.itemsize
+        self._read_into(self._data + entry.start + start * row, array.reshape(-1).view(np.uint8).data)
+        return array
 
-    def _check_unchanged(self) -> None:
-        """Reading a mapped file that was truncated would end the process."""
+    def _bytes(self, offset: int, count: int) -> bytes:
+        content = bytearray(count)
+        self._read_into(offset, memoryview(content))
+        return bytes(content)
+
+    def _read_into(self, offset: int, target: memoryview) -> None:
+        """Fill ``target``. BundleError where the file is not what was opened."""
+        now, then = os.fstat(self._file.fileno()), self._state
+        good = (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
         try:
-            now = os.stat(self._absolute)
-        except OSError:  # removed: the mapping still holds it
-            return
-        then = self._state
-        if os.path.samestat(now, then) and (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
+            while good and len(target):
+                count = os.preadv(self._file.fileno(), [target], offset)
+                good = count > 0
+                offset, target = offset + count, target[count:]
+        except OSError as error:
+            raise UsageError(f"{self.path}: {error.strerror or error}") from None
+        if not good:
             raise BundleError(f"{self.path}: the file has changed since it was opened")

@@ -8,9 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from ..cli.options import engine_options, preprocess_option, preprocess_values
+from ..cli.options import engine_options, opened, preprocess_option, preprocess_values, primitive_option
 from ..errors import InnError, UsageError
-from ..network import open_bundle
 
 EXAMPLES = """\
 examples:
@@ -39,7 +38,8 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--samples", type=Path, metavar="FOLDER", help="pictures that the page offers")
     preprocess_option(parser, "needed where the bundle does not say")
-    engine_options(parser)
+    engine_options(parser, guarded=True)
+    primitive_option(parser)
     parser.set_defaults(run=_serve)
 
 
@@ -56,7 +56,7 @@ def _serve(options: argparse.Namespace) -> None:
     from .workbench import Workbench
 
     samples = find_samples(options.samples) if options.samples else ()
-    bundle = open_bundle(options.bundle)
+    bundle = opened(options)
     listener = _listen(options.host, options.port)
     preprocess = preprocess_values(options.preprocess)
     with listener, Workbench(bundle, preprocess, options.threads, options.engine) as workbench:

@@ -146,18 +146,18 @@ def test_engine_that_is_missing(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_out_of_memory(fails: Callable[..., str], bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: object) -> None:
+    def fail(options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("inn_runtime.cli.commands.open_bundle", fail)
+    monkeypatch.setattr("inn_runtime.cli.commands.opened", fail)
     assert "out of memory" in fails(1, "info", bundle)
 
 
 def test_interruption(cli: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(path: object) -> None:
+    def interrupt(options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("inn_runtime.cli.commands.open_bundle", interrupt)
+    monkeypatch.setattr("inn_runtime.cli.commands.opened", interrupt)
     assert cli("info", bundle) == (130, "", "")
 
 

@@ -252,6 +252,22 @@ def test_compiles_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert build.cached(Library(tmp_path, "2.1.0")) != first
 
 
+@pytest.mark.parametrize("damage", [b"", b"mad", b"made?", b"junk" * 1000])
+def test_a_damaged_interface_is_compiled_again(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    compiler = tmp_path / "g++"
+    compiler.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho made > "$2"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    interface = build.cached(Library(tmp_path, "2.0.0"))
+    for file in (interface, interface.with_name(f"{interface.name}.sha256")):
+        file.write_bytes(damage)
+        assert build.cached(Library(tmp_path, "2.0.0")).read_text() == "made\n"
+        file.unlink()
+        assert build.cached(Library(tmp_path, "2.0.0")).read_text() == "made\n"
+
+
 def test_the_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/paths/are/ignored")
     assert library.cache_folder() == Path(os.path.expanduser("~/.cache/innlite"))

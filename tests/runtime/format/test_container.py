@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import inn_runtime as inn
 import numpy as np
@@ -75,11 +77,65 @@ def test_a_file_changed_while_it_is_open(tmp_path: Path) -> None:
         bundle.file_digest  # noqa: B018 - a property
 
 
-@pytest.mark.skipif(not Path("/proc/self/auxv").exists(), reason="Linux")
-def test_a_file_that_cannot_be_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inn_runtime.format.container._first_bytes", lambda file, count: b"\0" * count)
-    with pytest.raises(inn.UsageError, match="/proc/self/auxv: "):
-        inn.open("/proc/self/auxv")
+@pytest.mark.parametrize("way", ["another name", "a link", "a moved folder"])
+def test_a_file_truncated_behind_another_name(tmp_path: Path, way: str) -> None:
+    """Reading a mapping of it would end this process by SIGBUS."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path, other = tiny.write(folder / "a.inn"), folder / "b.inn"
+    if way == "a link":
+        os.link(path, other)
+    bundle = inn.open(path)
+    if way == "another name":
+        path.rename(other)
+    elif way == "a link":
+        os.replace(tiny.write(folder / "c.inn"), path)
+    else:
+        other = folder.rename(tmp_path / "moved") / "a.inn"
+    os.truncate(other, 100)
+    with pytest.raises(inn.BundleError, match=r"a.inn: the file has changed since it was opened"):
+        bundle.resample("small").to_bytes()
+
+
+def test_a_file_truncated_just_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the check of its state."""
+    read = os.preadv
+    path = tiny.write(tmp_path / "a.inn")
+    bundle = inn.open(path)
+
+    def truncate_and_read(*arguments: Any) -> int:
+        os.truncate(path, 100)
+        return read(*arguments)
+
+    monkeypatch.setattr("os.preadv", truncate_and_read)
+    with pytest.raises(inn.BundleError, match=r"a.inn: the file has changed since it was opened"):
+        bundle.resample("small").to_bytes()
+
+
+def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    bundle = inn.open(tiny.write(tmp_path / "a.inn"))
+    monkeypatch.setattr("os.preadv", fail)
+    for read in (lambda: bundle.resample("small").to_bytes(), lambda: inn.open(tmp_path / "a.inn")):
+        with pytest.raises(inn.UsageError, match=r"a.inn: Input/output error"):
+            read()
+
+
+def test_reads_that_come_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = os.preadv
+    path = tiny.write(tmp_path / "a.inn")
+    kept = bytes(inn.open(path).resample("small").to_bytes())
+    monkeypatch.setattr("os.preadv", lambda file, targets, offset: read(file, [targets[0][:7]], offset))
+    assert bytes(inn.open(path).resample("small").to_bytes()) == kept
+
+
+def test_more_values_than_are_read(tmp_path: Path) -> None:
+    for text in ("[" + "[]," * (1 << 20) + "[]]", '{"a": [' + "1," * (1 << 20) + "1]}"):
+        (tmp_path / "a.inn").write_bytes(struct.pack("<Q", len(text)) + text.encode())
+        with pytest.raises(inn.BundleError, match="more than 1048576 values"):
+            inn.open(tmp_path / "a.inn")
 
 
 def test_damaged_values_are_found_at_first_use(tmp_path: Path) -> None:

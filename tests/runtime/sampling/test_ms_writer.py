@@ -22,8 +22,13 @@ CONSTANT, VARIABLE = 0, 2
 FLOAT32, INT32 = 43, 34
 
 
+ANY = 200
+"""A primitive without a rule, which may have any attributes."""
+
+
 def packed(path: Path, size: str, document: dict[str, Any] | None = None) -> bytes:
-    return bytes(inn.open(tiny.write(path / "a.inn", document)).resample(size).to_bytes())
+    bundle = inn.open(tiny.write(path / "a.inn", document), allow_primitives=[ANY])
+    return bytes(bundle.resample(size).to_bytes())
 
 
 @pytest.fixture(params=["small", "full"])
@@ -92,6 +97,7 @@ def test_nodes(tmp_path: Path, size: str) -> None:
 
 def test_all_attribute_types(tmp_path: Path) -> None:
     document = tiny.manifest()
+    document["nodes"][4]["primitive"] = ANY
     document["nodes"][4]["attributes"] = [
         [0, "bool", True], [1, "bool", False], [2, "byte", -128], [3, "byte", [[1, 0]]],
         [4, "int", [[-3, 0, 1], [5]]], [5, "int", 0], [6, "long", [[1 << 31, 0, 1]]], [7, "float", -0.5],
@@ -135,6 +141,7 @@ def test_values_that_the_schema_cannot_hold_are_refused(tmp_path: Path, attribut
 
 def test_integer_constants_follow_the_widths(tmp_path: Path) -> None:
     document = tiny.manifest()
+    document["nodes"][3]["primitive"] = ANY
     document["tensors"][10] = {
         "name": "order",
         "values": [[[2, 0], [-1]], [[1, 0, 1]], 3, -4],
@@ -148,6 +155,7 @@ def test_integer_constants_follow_the_widths(tmp_path: Path) -> None:
 
 def test_empty_constant(tmp_path: Path) -> None:
     document = tiny.manifest()
+    document["nodes"][3]["primitive"] = ANY
     document["tensors"][10] = {"name": "order", "values": [], "shape": [0]}
     tensor = Reader.root(packed(tmp_path, "full", document)).children(7)[10]
     assert tensor.vector(2, "i") == [0]
@@ -193,9 +201,10 @@ def test_the_buffer_never_grows(tmp_path: Path) -> None:
     document = tiny.manifest()
     for index, entry in enumerate([*document["tensors"][1:13], *document["nodes"]]):
         entry["name"] += f"{index}" + "ö" * 5000
+    document["nodes"][3]["primitive"] = document["nodes"][4]["primitive"] = ANY
     document["nodes"][4]["attributes"].append([1, "string", "ß" * 5000])
     document["nodes"][3]["attributes"].append([1, "longs", list(range(5000))])
-    bundle = inn.open(tiny.write(tmp_path / "a.inn", document))
+    bundle = inn.open(tiny.write(tmp_path / "a.inn", document), allow_primitives=[ANY])
     content = bundle.resample("full").to_bytes()
     assert len(content) < len(content.obj) < 2 * len(content)
     assert len(content.obj) == size_at_most(bundle.manifest, tiny.CHANNELS)
@@ -275,9 +284,10 @@ def test_numbers_that_exceed_their_type_beyond_full_size(
     for group in document["groups"]:
         group["kernel"] = "cubic"
     document["sizes"][0] |= {"tables": {}, "overrides": {}}
-    document["nodes"][4]["attributes"] = [[0, kind, value]]
+    document["nodes"][4] |= {"primitive": ANY, "attributes": [[0, kind, value]]}
     values = {key: array for key, array in tiny.tensors().items() if key.startswith("weight/")}
-    model = inn.open(tiny.write(tmp_path / "a.inn", document, values)).resample(1.5)
+    path = tiny.write(tmp_path / "a.inn", document, values)
+    model = inn.open(path, allow_primitives=[ANY]).resample(1.5)
     with pytest.raises(inn.UsageError, match=f"exceeds {bits} bits at this size"):
         model.to_bytes()
 
