@@ -18,7 +18,7 @@ ROOTS = {"inn_runtime": ROOT / "runtime", "inn_exporter": ROOT / "exporter"}
 
 FLOORS: dict[str, list[set[str]]] = {
     "inn_runtime": [
-        {"errors", "noise", "version"},
+        {"errors", "finite", "noise", "version"},
         {"files", "preprocessing", "format", "engine", "source"},
         {"model_cache", "runnable", "sampling"},
         {"measuring"},

@@ -183,10 +183,12 @@ class Governor:
         """The size in use."""
         return self._session.model.size
 
-    def run(self, inputs: Inputs) -> npt.NDArray[np.float32] | dict[str, npt.NDArray[np.float32]]:
+    def run(
+        self, inputs: Inputs, *, allow_nonfinite: bool = False
+    ) -> npt.NDArray[np.float32] | dict[str, npt.NDArray[np.float32]]:
         """`Session.run`, timed. Same errors."""
         start = self._clock()
-        outputs = self._session.run(inputs)
+        outputs = self._session.run(inputs, allow_nonfinite=allow_nonfinite)
         self.observe(1e3 * (self._clock() - start))
         return outputs
 

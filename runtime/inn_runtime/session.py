@@ -18,6 +18,7 @@ from .budget.budget import Budget
 from .engine import EngineModel, NodeTime, load_engine
 from .engine.forks import Owner
 from .errors import UsageError
+from .finite import all_finite
 from .format.manifest import Manifest, Port
 from .runnable import Sized
 
@@ -78,13 +79,14 @@ class Session(Generic[Sized]):
             raise UsageError("the session is closed")
         return self._built
 
-    def run(self, inputs: Inputs) -> Array | dict[str, Array]:
+    def run(self, inputs: Inputs, *, allow_nonfinite: bool = False) -> Array | dict[str, Array]:
         """Run the network.
 
         Parameters
         ----------
         inputs : the input as an array, or a mapping from input names to arrays; float, laid out as
             in the source model (NCHW for images), any batch
+        allow_nonfinite : let NaN and infinity through to the network
 
         Returns
         -------
@@ -92,12 +94,14 @@ class Session(Generic[Sized]):
 
         Raises
         ------
-        UsageError : an input is missing or unknown, has the wrong shape or type; the session is closed,
-            or that of the process from which this one was forked
+        UsageError : an input is missing or unknown, has the wrong shape or type, or values that are not
+            finite; the session is closed, or that of the process from which this one was forked
         EngineError : MindSpore Lite failed
         """
         manifest = self._open().model.manifest
         arrays, batch = _check_inputs(manifest.inputs, inputs)
+        if not allow_nonfinite:
+            _check_finite(arrays)
         with self._lock:
             built = self._open()
             if batch > 1 and self._takes_one_image(manifest):
@@ -173,6 +177,16 @@ def _image(arrays: Mapping[str, Array], index: int) -> dict[str, Array]:
     return {name: np.ascontiguousarray(array[index : index + 1]) for name, array in arrays.items()}
 
 
+def _check_finite(arrays: Mapping[str, Array]) -> None:
+    for name, array in arrays.items():
+        if not all_finite(array):
+            found = array[~np.isfinite(array)][0]
+            raise UsageError(
+                f"input {name!r}: expected finite float32 values, found {found:g} "
+                "(allow_nonfinite lets it through)"
+            )
+
+
 def _check_inputs(ports: tuple[Port, ...], inputs: Inputs) -> tuple[dict[str, Array], int]:
     """Arrays in the engine's layout (NHWC), keyed by name, and their common batch."""
     if not isinstance(inputs, Mapping):
@@ -201,7 +215,8 @@ def _check_inputs(ports: tuple[Port, ...], inputs: Inputs) -> tuple[dict[str, Ar
         if batch and len(array) != batch:
             raise UsageError(f"input {port.name!r}: expected batch {batch}, found {len(array)}")
         batch = len(array)
-        array = array.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is said below
+            array = array.astype(np.float32, copy=False)
         # A view: the engine's memory is filled from it, the only copy that is made.
         arrays[port.name] = array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
     return arrays, batch

@@ -167,3 +167,34 @@ def test_a_model_that_the_engine_refuses(device: Run, tmp_path: Path) -> None:
     result = device("run", path, "--input", tmp_path / "x.npy", "--allow-primitive", "250")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "inn-device run: error: MindSpore Lite: build: " in result.stderr
+
+
+def test_inputs_that_are_not_finite(
+    device: Run, answer: Answer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, images = tiny.write(tmp_path / "a.inn"), IMAGES.copy()
+    images[1, 0, 0, 0] = -np.inf
+    np.save(tmp_path / "x.npy", images)
+    arguments = ["run", str(path), "--input", str(tmp_path / "x.npy")]
+    assert main(arguments) == 2
+    expected = capsys.readouterr().err.replace("inn run", "inn-device run")
+    result = device(*arguments)
+    assert (result.returncode, result.stderr) == (2, expected)
+    scores: Any = answer(*arguments, "--allow-nonfinite")
+    assert len(scores["scores"]) == 3
+
+
+def test_weights_that_are_not_finite_any_more(
+    device: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = tiny.tensors()
+    values["weight/w1"] = np.full((6, 3, 3, 8), np.finfo(np.float32).max, np.float32)
+    values["table/0@0.5"] = np.full((8, 4), 2, np.float32)
+    path = tiny.write(tmp_path / "a.inn", values=values)
+    arguments = ["resample", str(path), "--size", "small", "-o", str(tmp_path / "a.ms")]
+    assert main(arguments) == 2
+    expected = capsys.readouterr().err.replace("inn resample", "inn-device resample")
+    result = device(*arguments)
+    assert (result.returncode, result.stderr) == (2, expected)
+    assert "weight 'w1' at size 0.5 holds values that are not finite" in expected
+    assert not (tmp_path / "a.ms").exists()

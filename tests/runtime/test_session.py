@@ -80,10 +80,21 @@ def test_several_outputs_come_by_name(tmp_path: Path) -> None:
 def test_nan_in_one_image_leaves_the_others_alone(session: inn.Session) -> None:
     images = IMAGES.copy()
     images[1, 0, 2, 2] = np.nan
-    scores = session.run(images)
+    scores = session.run(images, allow_nonfinite=True)
     others = [0, 2, 3]
     np.testing.assert_allclose(scores[others], expected("full")[others], atol=1e-5)
     np.testing.assert_allclose(session.run(IMAGES), expected("full"), atol=1e-5)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-1e300, "-inf")])
+@pytest.mark.filterwarnings("error")
+def test_inputs_that_are_not_finite_are_refused(session: inn.Session, value: float, shown: str) -> None:
+    images = IMAGES.astype(np.float64)
+    images[1, 0, 2, 2] = value
+    message = rf"input 'image': expected finite float32 values, found {shown} \(allow_nonfinite lets it"
+    with pytest.raises(inn.UsageError, match=message):
+        session.run(images)
+    assert session.run(images, allow_nonfinite=True).shape == (4, 3)
 
 
 def test_reports_what_it_built(bundle: inn.Bundle, session: inn.Session) -> None:

@@ -243,7 +243,7 @@ void Run(const Arguments &arguments) {
   const Model model = ModelAt(bundle, arguments.Text("size"));
   const auto inputs = ReadInputs(arguments.Text("input"), manifest.inputs);
   Session session(LoadEngine(), model, threads);
-  const auto tensors = session.Run(inputs);
+  const auto tensors = session.Run(inputs, arguments.Flag("allow-nonfinite"));
   std::vector<NamedTensor> outputs;
   for (size_t i = 0; i < tensors.size(); i++) outputs.emplace_back(manifest.outputs[i].name, tensors[i]);
   const std::string &file = arguments.Text("output");
@@ -404,6 +404,7 @@ const std::vector<Command> &Commands() {
         {"--input", "FILE.npy", ".npy, or .npz keyed by input name; float32, NCHW, any batch", "", true},
         {"--output", "FILE.npz", "write the outputs there instead of printing them", "", false, "-o"},
         {"--top", "N", "classes to print per image (default: 5)", "5"},
+        {"--allow-nonfinite", "", "let NaN and infinity in the input through", ""},
         {"--json", "", "print all outputs as JSON", ""},
         kThreads,
         kAllow},

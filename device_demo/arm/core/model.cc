@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "error.h"
 
@@ -58,6 +59,15 @@ Discretisation Model::Discretise() const {
 }
 
 Tensor Model::WeightAt(int64_t index, const Discretisation &discretisation) const {
+  Tensor weight = Computed(index, discretisation);
+  if (!std::all_of(weight.values.begin(), weight.values.end(), [](float value) { return std::isfinite(value); })) {
+    throw BundleError(bundle_->source() + ": weight " + Quoted(bundle_->manifest().weights[index].name) + " at size " +
+                      General(plan_.size) + " holds values that are not finite");
+  }
+  return weight;
+}
+
+Tensor Model::Computed(int64_t index, const Discretisation &discretisation) const {
   const auto key_in = [&](References<int64_t> Size::*references) {
     return plan_.calibrated ? Lookup(plan_.calibrated->*references, index) : nullptr;
   };

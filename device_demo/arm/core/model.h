@@ -39,7 +39,9 @@ class Model {
   Plan plan_;
 
   Discretisation Discretise() const;
+  // Throws BundleError where it is not finite.
   Tensor WeightAt(int64_t index, const Discretisation &discretisation) const;
+  Tensor Computed(int64_t index, const Discretisation &discretisation) const;
 };
 
 }  // namespace inn

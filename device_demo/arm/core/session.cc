@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 
 #include "error.h"
@@ -46,6 +47,16 @@ void CheckShape(const Port &port, const Tensor &tensor) {
                    Tuple(found));
 }
 
+void CheckFinite(const std::map<std::string, Tensor> &inputs) {
+  for (const auto &[name, tensor] : inputs) {
+    const auto found = std::find_if(tensor.values.begin(), tensor.values.end(),
+                                    [](float value) { return !std::isfinite(value); });
+    if (found == tensor.values.end()) continue;
+    throw UsageError("input " + Quoted(name) + ": expected finite float32 values, found " + General(*found) +
+                     " (allow_nonfinite lets it through)");
+  }
+}
+
 Tensor Image(const Tensor &batch, int64_t index) {
   Tensor image = {batch.shape, {}};
   image.shape[0] = 1;
@@ -75,9 +86,10 @@ void Session::Resize(const Model &model) {
   build_seconds_ = Since(start) - resample_seconds;
 }
 
-std::vector<Tensor> Session::Run(const std::map<std::string, Tensor> &inputs) {
+std::vector<Tensor> Session::Run(const std::map<std::string, Tensor> &inputs, bool allow_nonfinite) {
   int64_t batch = 0;
   std::vector<Tensor> tensors = EngineInputs(inputs, &batch);
+  if (!allow_nonfinite) CheckFinite(inputs);
   const std::lock_guard<std::mutex> lock(mutex_);
   // With several threads, MindSpore Lite 2.0 shares a batch out between them where a convolution has few outputs,
   // and answers garbage.

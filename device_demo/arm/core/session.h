@@ -20,7 +20,7 @@ class Session {
 
   // Run on inputs by name, laid out as in the source model (NCHW for images), any batch. The outputs in the
   // manifest's order. Throws UsageError: an input is missing or unknown or has the wrong shape; EngineError.
-  std::vector<Tensor> Run(const std::map<std::string, Tensor> &inputs);
+  std::vector<Tensor> Run(const std::map<std::string, Tensor> &inputs, bool allow_nonfinite = false);
 
   // Change the network's size; calls in flight finish on the old one, and a failed build changes nothing.
   void Resize(const Model &model);

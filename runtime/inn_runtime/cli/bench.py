@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..engine import NodeTime
 from ..errors import UsageError
 from ..files import write_atomically
 from ..network import Model
+from .json_text import to_json
 from .options import SIZE_HELP, command, engine_options, opened, resampled, weights_option
 from .table import format_table
 
@@ -96,7 +96,7 @@ def _bench(options: argparse.Namespace) -> None:
                     print(format_comparison(entry), flush=True)
             results.append(result)
             rows.append({**result.to_json(), "compare": compared})
-    document = json.dumps(rows, indent=1)
+    document = to_json(rows)
     if options.json:
         print(document)
     elif options.layers:

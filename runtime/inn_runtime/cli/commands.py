@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..format.manifest import Manifest, Size
 from ..network import Bundle
 from ..noise import noise
 from . import bench, resample, strip
+from .json_text import to_json
 from .options import ENGINES, SIZE_HELP, command, engine_options, opened, resampled
 from .summary import describe, format_summary
 
@@ -67,6 +67,9 @@ def register(subparsers: Any) -> None:
         "--top", type=int, default=5, metavar="N", help="classes to print per image (default: 5)"
     )
     run.add_argument("--json", action="store_true", help="print all outputs as JSON")
+    run.add_argument(
+        "--allow-nonfinite", action="store_true", help="let NaN and infinity in the input through"
+    )
     engine_options(run)
 
     bench.register(subparsers)
@@ -80,7 +83,7 @@ def _info(options: argparse.Namespace) -> None:
         from .plot import plot_curve
 
         write_atomically(options.plot, plot_curve(summary))
-    print(json.dumps(summary, indent=1) if options.json else format_summary(summary))
+    print(to_json(summary) if options.json else format_summary(summary))
 
 
 # ---------------------------------------------------------------------- verify
@@ -102,7 +105,7 @@ def _verify(options: argparse.Namespace) -> None:
         if not options.json:
             print(f"size 1: output {name!r} agrees with {options.source} to {difference:.1e} of its scale")
     if options.json:
-        print(json.dumps({"tensors": tensors, "checks": checks}, indent=1))
+        print(to_json({"tensors": tensors, "checks": checks}))
     elif not checks:
         print("the bundle holds no expected outputs to check the engine with")
 
@@ -172,13 +175,13 @@ def _run(options: argparse.Namespace) -> None:
     model = resampled(bundle, options.size)
     inputs = _read_arrays(options.input)
     with model.session(threads=options.threads, engine=options.engine) as session:
-        outputs = session.run(inputs)
+        outputs = session.run(inputs, allow_nonfinite=options.allow_nonfinite)
     named = outputs if isinstance(outputs, dict) else {bundle.manifest.outputs[0].name: outputs}
     if options.output:
         write_npz(options.output, named)
         print(f"{options.output}: " + ", ".join(f"{name} {array.shape}" for name, array in named.items()))
     elif options.json:
-        print(json.dumps({name: array.tolist() for name, array in named.items()}))
+        print(to_json({name: array.tolist() for name, array in named.items()}, None))
     else:
         for name, array in named.items():
             _print_output(name, array, options.top, bundle.manifest.labels)

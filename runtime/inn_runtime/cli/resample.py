@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from ..budget.budget import BOUNDS, LOWER, UPPER, Bound, Budget, value_text
 from ..budget.search import Candidate, Choice
 from ..errors import UsageError
 from ..network import choose
+from .json_text import to_json
 from .options import SIZE_HELP, command, engine_options, opened, resampled, weights_option
 from .table import format_table
 
@@ -89,7 +89,7 @@ def _resample(options: argparse.Namespace) -> None:
         if options.explain:
             summary["candidates"] = [asdict(candidate) for candidate in choice.candidates]
     if options.json:
-        print(json.dumps(summary, indent=1))
+        print(to_json(summary))
         return
     if options.explain and choice is not None:
         print(_explanation(choice))

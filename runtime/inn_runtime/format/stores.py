@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -75,8 +76,9 @@ class FileStore:
         try:
             # Opening a pipe would wait for its writer; a device has no size.
             special = path.exists() and not path.is_file() and not path.is_dir()
-            self._file = open(os.devnull if special else path, "rb", buffering=0)  # noqa: SIM115
-            self._state = os.fstat(self._file.fileno())
+            self._file = os.open(os.devnull if special else path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._file)
+            self._state = os.fstat(self._file)
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror or error}") from None
         except ValueError as error:  # a zero character
@@ -125,11 +127,11 @@ class FileStore:
 
     def _read_into(self, offset: int, target: memoryview) -> None:
         """Fill ``target``. BundleError where the file is not what was opened."""
-        now, then = os.fstat(self._file.fileno()), self._state
+        now, then = os.fstat(self._file), self._state
         good = (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
         try:
             while good and len(target):
-                count = os.preadv(self._file.fileno(), [target], offset)
+                count = os.preadv(self._file, [target], offset)
                 good = count > 0
                 offset, target = offset + count, target[count:]
         except OSError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +64,16 @@ def _calibrated(axis: Axis, at: At, table: Array) -> Array:
     """B = B0 + table."""
     matrix = table.copy()
     points, factors = prior_taps(axis, at)
-    np.add.at(matrix, (points, np.arange(matrix.shape[1])), factors.astype(np.float32))
+    with _quietly():
+        np.add.at(matrix, (points, np.arange(matrix.shape[1])), factors.astype(np.float32))
     return matrix
 
 
 def resize(array: Array, dims: Sequence[Dimension], discretisation: Discretisation) -> Array:
     """A weight at a size; ``dims`` gives the structure of each of its dimensions."""
-    resized = _apply(array, dims, _operations(dims, discretisation), discretisation)
+    operations = _operations(dims, discretisation)
+    with _quietly():
+        resized = _apply(array, dims, operations, discretisation)
     return np.asarray(_widened(resized), order="C")  # np.ascontiguousarray would give a scalar a dimension
 
 
@@ -100,7 +104,9 @@ def resize_blocks(
     operations: list[list[Operation]] = [[None], *_operations(dims[1:], discretisation)]
     for block in blocks:
         rows = (Segment(group=None, outer=1, inner=len(block), quadrature=None),)
-        yield _apply(block, [rows, *dims[1:]], operations, discretisation)
+        with _quietly():
+            resized = _apply(block, [rows, *dims[1:]], operations, discretisation)
+        yield resized
 
 
 def sums_of_rows(blocks: Iterable[Array], others: Iterator[Array]) -> Iterator[Array]:
@@ -112,11 +118,17 @@ def sums_of_rows(blocks: Iterable[Array], others: Iterator[Array]) -> Iterator[A
             if not len(left):
                 left = next(others)
             added = left[: len(total) - start]
-            total[start : start + len(added)] += added
+            with _quietly():
+                total[start : start + len(added)] += added
             start, left = start + len(added), left[len(added) :]
         yield total
     for _ in others:  # it is checked after its last block
         pass
+
+
+def _quietly() -> AbstractContextManager[Any]:
+    """What is not finite any more is found, and said with the weight's name, by who asked for it."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def _operations(dims: Sequence[Dimension], discretisation: Discretisation) -> list[list[Operation]]:

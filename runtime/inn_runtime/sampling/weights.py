@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BundleError
+from ..finite import all_finite
 from ..format.axis import Grid
 from ..format.container import Container
 from .plan import Plan
@@ -34,7 +35,19 @@ class SampledWeights:
         """Weight ``index`` a block of rows at a time, where these do not depend on each other.
 
         Blocks are float32, or float16 where that loses nothing.
+
+        Raises
+        ------
+        BundleError : a tensor is damaged, or what is computed of good ones is not finite
         """
+        for block in self._computed(index):
+            if not all_finite(block):
+                name = self._container.manifest.weights[index].name
+                where = f"{self._container.source}: weight {name!r} at size {self._plan.size:g}"
+                raise BundleError(f"{where} holds values that are not finite")
+            yield block
+
+    def _computed(self, index: int) -> Iterator[Array]:
         calibrated = self._plan.calibrated
         if calibrated is not None and index in calibrated.overrides:
             yield from self._container.blocks(calibrated.overrides[index])

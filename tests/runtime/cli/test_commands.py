@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import inn_runtime as inn
 import numpy as np
@@ -166,3 +167,29 @@ def test_the_curve_is_drawn(collapsing: Path, tmp_path: Path, capsys: pytest.Cap
     assert main(["info", str(collapsing), "--plot", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "from size 1 up" in capsys.readouterr().out
+
+
+def strict(text: str) -> Any:
+    """JSON that knows neither NaN nor Infinity."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_what_is_printed_as_json_is_json(
+    cli: Run, fails: Callable[..., str], bundle: Path, tmp_path: Path
+) -> None:
+    images, arguments = IMAGES.copy(), ["run", bundle, "--input", tmp_path / "x.npy", "--json"]
+    images[1] = np.nan
+    np.save(tmp_path / "x.npy", images)
+    assert "input 'image': expected finite" in fails(2, *arguments)
+    assert cli(*arguments, "--allow-nonfinite")[0] == 0
+    images[1] = 1e38  # the network overflows
+    np.save(tmp_path / "x.npy", images)
+    code, output, _ = cli(*arguments)
+    scores = strict(output)["scores"]
+    assert code == 0
+    assert None not in scores[0] + scores[2]
+    assert None in scores[1]

@@ -29,6 +29,28 @@ def test_weights_at_full_size_are_the_control_grid(tmp_path: Path) -> None:
         np.testing.assert_array_equal(model.weight(index), values[f"weight/{name}"].astype(np.float32))
 
 
+@pytest.mark.parametrize("name", ["weight/w1", "weight/b1"])
+@pytest.mark.filterwarnings("error")
+def test_what_is_computed_of_finite_values_must_be_finite(tmp_path: Path, name: str) -> None:
+    """A product that overflows, or a sum."""
+    document, values = tiny.manifest(), tiny.tensors()
+    largest = np.finfo(np.float32).max
+    if name == "weight/w1":
+        values["weight/w1"] = np.full((6, 3, 3, 8), largest, np.float32)
+        values["table/0@0.5"] = np.full((8, 4), 2, np.float32)
+    else:
+        document["sizes"][0] |= {"overrides": {}, "corrections": {"3": "correction/b1@0.5"}}
+        values["weight/b1"] = np.full(6, largest, np.float32)
+        values["correction/b1@0.5"] = np.full(3, largest, np.float32)
+        del values["override/b1@0.5"], values["override/w2@0.5"]
+    bundle = inn.open(tiny.write(tmp_path / "a.inn", document, values))
+    assert len(list(bundle.verify())) == len(values)
+    weight = name.removeprefix("weight/")
+    with pytest.raises(inn.BundleError, match=rf"a.inn: weight '{weight}' at size 0.5 holds values that are"):
+        bundle.resample("small").to_bytes()
+    assert len(bundle.resample("full").to_bytes()) > 1000
+
+
 def test_scalars_are_tensors_too(tmp_path: Path) -> None:
     document, values = tiny.manifest(), tiny.tensors()
     document["weights"].append({"name": "scalar", "dims": []})
