@@ -77,8 +77,10 @@ void GraphRules::Check(const Widths &widths, int64_t batch) const {
   if (good_.count({widths, batch})) return;
   Shapes shapes = GivenShapes(widths, batch);
   for (size_t i = 0; i < manifest_.nodes.size(); i++) {
-    const auto shape = ShapeAfter(i, shapes, widths, batch);
-    for (const int64_t output : manifest_.nodes[i].outputs) {
+    const Shapes written = ShapesAfter(i, shapes, widths, batch);
+    for (size_t o = 0; o < written.size(); o++) {
+      const int64_t output = manifest_.nodes[i].outputs[o];
+      const auto &shape = written[o];
       const WideShape declared = WideOf(manifest_.tensors[output].shape);
       if (!declared.empty() && batch == 1 && shape && declared != *shape) {
         throw BundleError(source_ + ": node " + Quoted(manifest_.nodes[i].name) + ": output: expected " +
@@ -100,11 +102,12 @@ void GraphRules::Check(const Widths &widths, int64_t batch) const {
 }
 
 // Of what a node writes; nothing where that is not known, after a primitive without a rule.
-std::optional<WideShape> GraphRules::ShapeAfter(size_t index, const Shapes &shapes, const Widths &widths,
-                                                int64_t batch) const {
+GraphRules::Shapes GraphRules::ShapesAfter(size_t index, const Shapes &shapes, const Widths &widths,
+                                           int64_t batch) const {
   const GraphNode &node = manifest_.nodes[index];
   const PrimitiveRule *rule = rules_[index];
-  if (rule == nullptr) return {};
+  Shapes written(node.outputs.size());
+  if (rule == nullptr) return written;
   const std::string where = source_ + ": node " + Quoted(node.name);
   Operands operands;
   operands.batched = batch > 1 || !manifest_.one_image;
@@ -113,13 +116,15 @@ std::optional<WideShape> GraphRules::ShapeAfter(size_t index, const Shapes &shap
     operands.attributes[wanted.name] = ValueAt(wanted, attribute, widths, where);
   }
   for (const int64_t input : node.inputs) {
-    if (!shapes[input]) return {};
+    if (!shapes[input]) return written;
     const auto &values = manifest_.tensors[input].values;
     operands.shapes.push_back(*shapes[input]);
     operands.integers.push_back(values ? ValuesAt(*values, widths) : WideShape());
   }
   try {
-    return Bounded(ShapeOf(rule->shape, operands), where);
+    const auto found = ShapesOf(rule->shape, operands);
+    for (size_t o = 0; o < found.size(); o++) written[o] = Bounded(found[o], where);
+    return written;
   } catch (const Misfit &error) {
     throw BundleError(where + ": " + rule->name + ": " + error.what());
   }

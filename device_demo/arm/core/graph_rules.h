@@ -33,7 +33,7 @@ class GraphRules {
 
   using Shapes = std::vector<std::optional<WideShape>>;
   Shapes GivenShapes(const Widths &widths, int64_t batch) const;
-  std::optional<WideShape> ShapeAfter(size_t index, const Shapes &shapes, const Widths &widths, int64_t batch) const;
+  Shapes ShapesAfter(size_t index, const Shapes &shapes, const Widths &widths, int64_t batch) const;
 };
 
 }  // namespace inn

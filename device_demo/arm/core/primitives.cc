@@ -40,6 +40,7 @@ PrimitiveRule ParseRule(const std::string &name, const Json &row) {
   rule.name = name;
   rule.shape = row.Find("shape")->text();
   rule.moves = row.Find("moves") != nullptr;
+  if (const Json *outputs = row.Find("outputs")) rule.outputs = static_cast<size_t>(outputs->integer);
   for (const auto &input : row.Find("inputs")->items()) {
     std::string kind = input.text();
     rule.least_inputs += kind.back() != '?';
@@ -82,8 +83,9 @@ void CheckInputs(const PrimitiveRule &rule, const GraphNode &node, const std::ve
     const std::string wanted = rule.repeats ? std::to_string(most) + " or more" : Join(counts, " or ");
     throw BundleError(where + ": " + rule.name + ": expected " + wanted + " inputs, found " + std::to_string(count));
   }
-  if (node.outputs.size() != 1) {
-    throw BundleError(where + ": " + rule.name + ": expected 1 output, found " + std::to_string(node.outputs.size()));
+  if (node.outputs.size() != rule.outputs) {
+    throw BundleError(where + ": " + rule.name + ": expected " + std::to_string(rule.outputs) +
+                      (rule.outputs == 1 ? " output" : " outputs") + ", found " + std::to_string(node.outputs.size()));
   }
   std::vector<std::string> kinds;
   for (const int64_t index : node.inputs) kinds.push_back(KindOf(tensors[index]));

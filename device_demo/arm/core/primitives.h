@@ -34,6 +34,7 @@ struct PrimitiveRule {
   std::string name, shape;
   std::vector<std::string> inputs;
   size_t least_inputs = 0;
+  size_t outputs = 1;
   bool repeats = false, moves = false;
   std::vector<AttributeRule> attributes;
 

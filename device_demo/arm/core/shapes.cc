@@ -10,6 +10,7 @@ namespace inn {
 namespace {
 
 constexpr size_t kMaxTransposed = 6;  // dimensions that the engine can turn; it crashes at 8
+constexpr Wide kLstmWidth = 8;
 constexpr Wide kAlignCorners = 1;
 
 using Rule = WideShape (*)(const Operands &);
@@ -214,6 +215,22 @@ WideShape Transpose(const Operands &node) {
   return result;
 }
 
+// (steps, batch, I), W (1, 4 H, I), R (1, 4 H, H), biases (1, 8 H), two states (1, batch, H). The engine's is
+// wrong, or crashes, where H is no multiple of 8.
+WideShape Lstm(const Operands &node) {
+  const WideShape &shape = node.shapes[0];
+  Expect("input 0", "3 dimensions", ListOf(shape), shape.size() == 3);
+  const Wide inputs = shape[2], width = node.attributes.at("hidden_size")[0];
+  Expect("hidden_size", "a multiple of " + Decimal(kLstmWidth), Decimal(width), width % kLstmWidth == 0);
+  const Wide declared = node.attributes.at("input_size")[0];
+  Expect("input_size", Decimal(inputs), Decimal(declared), declared == inputs);
+  const WideShape state = {1, shape[1], width};
+  const std::vector<WideShape> expected = {
+      {1, 4 * width, inputs}, {1, 4 * width, width}, {1, 8 * width}, state, state};
+  for (size_t i = 0; i < expected.size(); i++) ExpectEqual(Input(i + 1), expected[i], node.shapes[i + 1]);
+  return {shape[0], shape[1], width};
+}
+
 const std::map<std::string, Rule> kShapeRules = {
     {"same", Same},
     {"image", SameImage},
@@ -238,11 +255,17 @@ const std::map<std::string, Rule> kShapeRules = {
     {"convolution", Convolution},
     {"deconvolution", Deconvolution},
     {"pool", Pool},
+    {"lstm", Lstm},
 };
 
 }  // namespace
 
-WideShape ShapeOf(const std::string &rule, const Operands &node) { return kShapeRules.at(rule)(node); }
+std::vector<WideShape> ShapesOf(const std::string &rule, const Operands &node) {
+  const WideShape first = kShapeRules.at(rule)(node);
+  if (rule != "lstm") return {first};
+  const WideShape state = {1, first[1], first[2]};  // what has several outputs gives its states behind the first
+  return {first, state, state};
+}
 
 std::string ListOf(const WideShape &shape) {
   std::vector<std::string> sizes;

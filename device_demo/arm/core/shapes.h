@@ -30,8 +30,8 @@ struct Operands {
   bool batched;                                           // whether it runs on more than one image at a time
 };
 
-// The shape of what a node writes. `rule` is a name of the table. Throws Misfit.
-WideShape ShapeOf(const std::string &rule, const Operands &node);
+// The shapes of what a node writes. `rule` is a name of the table. Throws Misfit.
+std::vector<WideShape> ShapesOf(const std::string &rule, const Operands &node);
 
 // "[1, 2]"
 std::string ListOf(const WideShape &shape);

@@ -19,7 +19,7 @@ from .primitives import (
     shown_value,
     value_at,
 )
-from .shapes import MAX_ELEMENTS, MAX_RANK, RULES, MisfitError, Operands, Shape
+from .shapes import MAX_ELEMENTS, MAX_RANK, MisfitError, Operands, Shape, shapes_of
 
 MAX_VISITS = 1 << 16
 """Nodes, times sizes, that are looked at as a bundle is opened; further sizes are when they are asked for."""
@@ -109,8 +109,8 @@ class GraphRules:
             )
         for checked in self._nodes:
             where = f"{self._source}: node {checked.node.name!r}"
-            shape = self._shape(checked, shapes, widths, batch, where)
-            for index in checked.node.outputs:
+            written = self._shapes(checked, shapes, widths, batch, where)
+            for index, shape in zip(checked.node.outputs, written):
                 declared = tensors[index].dims
                 if declared and batch == 1 and shape is not None and declared != shape:
                     raise BundleError(f"{where}: output: expected {list(declared)}, found {list(shape)}")
@@ -124,14 +124,14 @@ class GraphRules:
                 )
         self._good.add((widths, batch))
 
-    def _shape(
+    def _shapes(
         self,
         checked: _Checked,
         shapes: Mapping[int, Shape | None],
         widths: tuple[int, ...],
         batch: int,
         where: str,
-    ) -> Shape | None:
+    ) -> Sequence[Shape | None]:
         """Of what a node writes; None where that is not known, after a primitive without a rule."""
         attributes = checked.fixed
         if checked.varying:
@@ -141,11 +141,11 @@ class GraphRules:
         found = [shapes[index] for index in checked.node.inputs]
         known = [shape for shape in found if shape is not None]
         if checked.rule is None or len(known) < len(found):
-            return None
+            return [None] * len(checked.node.outputs)
         integers = [self._integers(index, widths) for index in checked.node.inputs]
         operands = Operands(known, integers, attributes, batch > 1 or not self._manifest.one_image)
         try:
-            return _bounded(RULES[checked.rule.shape](operands), where)
+            return [_bounded(shape, where) for shape in shapes_of(checked.rule.shape, operands)]
         except MisfitError as error:
             raise BundleError(f"{where}: {checked.rule.name}: {error}") from None
 

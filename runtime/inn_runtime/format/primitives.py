@@ -72,6 +72,7 @@ class PrimitiveRule:
     repeats: bool
     moves: bool
     attributes: Mapping[int, AttributeRule]
+    outputs: int = 1
 
     def kind(self, position: int) -> str:
         """Of the input at a position."""
@@ -99,6 +100,7 @@ def _rule(name: str, row: Mapping[str, Any]) -> PrimitiveRule:
         inputs[-1].endswith("+"),
         row.get("moves", False),
         attributes,
+        row.get("outputs", 1),
     )
 
 
@@ -148,8 +150,9 @@ def _check_inputs(rule: PrimitiveRule, node: GraphNode, tensors: tuple[GraphTens
             f"{most} or more" if rule.repeats else " or ".join(map(str, range(rule.least_inputs, most + 1)))
         )
         raise BundleError(f"{where}: {rule.name}: expected {wanted} inputs, found {count}")
-    if len(node.outputs) != 1:
-        raise BundleError(f"{where}: {rule.name}: expected 1 output, found {len(node.outputs)}")
+    if len(node.outputs) != rule.outputs:
+        wanted = f"{rule.outputs} output{'s' * (rule.outputs != 1)}"
+        raise BundleError(f"{where}: {rule.name}: expected {wanted}, found {len(node.outputs)}")
     kinds = [kind_of(tensors[index]) for index in node.inputs]
     if "variable" not in kinds:  # the engine would wait for it for ever
         raise BundleError(f"{where}: {rule.name}: expected a variable among its inputs, found none")

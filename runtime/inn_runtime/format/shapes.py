@@ -22,6 +22,8 @@ MAX_TRANSPOSED = 6
 
 ALIGN_CORNERS = 1
 
+LSTM_WIDTH = 8
+
 MAX_DISTANT_WINDOWS = 1024
 """Windows in the leading padding that are looked at one by one, where a dilation is larger than the image."""
 
@@ -328,12 +330,40 @@ def pool(node: Operands) -> Shape:
     return (batch, rows, columns, channels)
 
 
+def lstm(node: Operands) -> Shape:
+    """(steps, batch, I), W (1, 4 · H, I), R (1, 4 · H, H), biases (1, 8 · H), two states (1, batch, H).
+
+    The engine's is wrong, or crashes, where H is no multiple of `LSTM_WIDTH`.
+    """
+    expect("input 0", "3 dimensions", node.shapes[0], len(node.shapes[0]) == 3)
+    steps, batch, inputs = node.shapes[0]
+    width = node.attributes["hidden_size"]
+    expect("hidden_size", f"a multiple of {LSTM_WIDTH}", width, width % LSTM_WIDTH == 0)
+    _equal("input_size", inputs, node.attributes["input_size"])
+    state = (1, batch, width)
+    expected = (1, 4 * width, inputs), (1, 4 * width, width), (1, 8 * width), state, state
+    for position, shape in enumerate(expected, 1):
+        _equal(f"input {position}", shape, node.shapes[position])
+    return (steps, batch, width)
+
+
+def shapes_of(rule: str, node: Operands) -> list[Shape]:
+    """Of all outputs. The further ones of what has several are its states.
+
+    Raises
+    ------
+    MisfitError : shapes or attributes do not fit each other
+    """
+    first = RULES[rule](node)
+    return [first] if rule != "lstm" else [first, *[(1, *first[1:])] * 2]
+
+
 RULES: Mapping[str, Callable[[Operands], Shape]] = {
     rule.__name__.rstrip("_"): rule
     for rule in (
         same, image, softmax, broadcast, power, concat, flatten, gather, matmul, layer_norm, instance_norm,
         prelu, pad, reduce, reshape, resize, depth_to_space, space_to_depth, slice_, transpose, convolution,
-        deconvolution, pool,
+        deconvolution, pool, lstm,
     )
 }  # fmt: skip
 """The rules by their names in the table."""
