@@ -19,7 +19,8 @@ from .primitives import (
     shown_value,
     value_at,
 )
-from .shapes import MAX_ELEMENTS, MAX_RANK, MisfitError, Operands, Shape, shapes_of
+from .shape_rules import shapes_of
+from .shapes import MAX_ELEMENTS, MAX_RANK, MisfitError, Operands, Shape
 
 MAX_VISITS = 1 << 16
 """Nodes, times sizes, that are looked at as a bundle is opened; further sizes are when they are asked for."""

@@ -1,4 +1,4 @@
-"""Shape rules of primitives, by the names that ``primitives.json`` uses: shapes in, the output's shape out.
+"""Shape rules of primitives (`shape_rules` names them): shapes in, the output's shape out.
 
 They are stricter than the engine, which checks little and then reads and writes where the shapes would lead.
 Shapes are the engine's: images are NHWC, weights (O, kh, kw, I / group). The C++ core has the same rules.
@@ -7,7 +7,7 @@ Shapes are the engine's: images are NHWC, weights (O, kh, kw, I / group). The C+
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,6 @@ MAX_TRANSPOSED = 6
 """Dimensions that the engine can turn; it crashes at 8."""
 
 ALIGN_CORNERS = 1
-
-LSTM_WIDTH = 8
 
 MAX_DISTANT_WINDOWS = 1024
 """Windows in the leading padding that are looked at one by one, where a dilation is larger than the image."""
@@ -63,7 +61,7 @@ def expect(what: str, expected: object, found: object, good: bool) -> None:
         raise MisfitError(f"{what}: expected {_text(expected)}, found {_text(found)}")
 
 
-def _equal(what: str, expected: object, found: object) -> None:
+def equal(what: str, expected: object, found: object) -> None:
     expect(what, expected, found, expected == found)
 
 
@@ -107,7 +105,7 @@ def broadcast(node: Operands) -> Shape:
 
 def power(node: Operands) -> Shape:
     """The engine gives it the first input's shape, whatever the second is."""
-    _equal("input 1, broadcast", node.shapes[0], broadcast(node))
+    equal("input 1, broadcast", node.shapes[0], broadcast(node))
     return node.shapes[0]
 
 
@@ -116,7 +114,7 @@ def concat(node: Operands) -> Shape:
     expect("input 0", "1 dimension or more", first, len(first) > 0)
     axis, total = _axis(node.attributes["axis"], len(first)), 0
     for position, shape in enumerate(node.shapes):
-        _equal(f"input {position}", (*first[:axis], *shape[axis : axis + 1], *first[axis + 1 :]), shape)
+        equal(f"input {position}", (*first[:axis], *shape[axis : axis + 1], *first[axis + 1 :]), shape)
         total += shape[axis]
     return (*first[:axis], total, *first[axis + 1 :])
 
@@ -144,9 +142,9 @@ def matmul(node: Operands) -> Shape:
     turned = node.attributes["transpose_b"]
     lead = second[:-2] if len(second) == 2 else first[:-2]
     outputs = second[-2 if turned else -1] if len(second) > 1 else 1
-    _equal("input 1", (*lead, outputs, first[-1]) if turned else (*lead, first[-1], outputs), second)
+    equal("input 1", (*lead, outputs, first[-1]) if turned else (*lead, first[-1], outputs), second)
     for shape in bias:
-        _equal("bias", (outputs,), shape)
+        equal("bias", (outputs,), shape)
     return (*first[:-1], outputs)
 
 
@@ -154,7 +152,7 @@ def _last(node: Operands) -> Shape:
     shape, *weights = node.shapes
     expect("input 0", "1 dimension or more", shape, len(shape) > 0)
     for position, weight in enumerate(weights, 1):
-        _equal(f"input {position}", shape[-1:], weight)
+        equal(f"input {position}", shape[-1:], weight)
     return shape
 
 
@@ -177,7 +175,7 @@ def prelu(node: Operands) -> Shape:
 
 def pad(node: Operands) -> Shape:
     shape, pads = node.shapes[0], node.integers[1] or ()
-    _equal("pads", (len(shape), 2), node.shapes[1])
+    equal("pads", (len(shape), 2), node.shapes[1])
     result = []
     for axis, length in enumerate(shape):
         before, after = pads[2 * axis : 2 * axis + 2]
@@ -277,12 +275,12 @@ def convolution(node: Operands) -> Shape:
     batch, height, width, channels = _image(node.shapes[0])
     a, weight = node.attributes, node.shapes[1]
     group, outputs = a["group"], a["out_channel"]
-    _equal("in_channel", channels, a["in_channel"])
+    equal("in_channel", channels, a["in_channel"])
     good = channels % group == outputs % group == 0
     expect("group", f"a divisor of {channels} and {outputs}", group, good)
-    _equal("weight", (outputs, *a["kernel_size"], channels // group), weight)
+    equal("weight", (outputs, *a["kernel_size"], channels // group), weight)
     for bias in node.shapes[2:]:
-        _equal("bias", (outputs,), bias)
+        equal("bias", (outputs,), bias)
     # MindSpore Lite 2.0 reads beyond its memory.
     alone = group == 1 or group == channels == outputs or not node.batched
     expect("one_image", "true, with groups", "false", alone)
@@ -296,15 +294,15 @@ def deconvolution(node: Operands) -> Shape:
     batch, height, width, channels = _image(node.shapes[0])
     a, weight = node.attributes, node.shapes[1]
     group, outputs = a["group"], a["out_channel"]
-    _equal("in_channel", channels, a["in_channel"])
+    equal("in_channel", channels, a["in_channel"])
     expect("group", f"1, or {channels} channels each by itself", group, group in (1, channels))
     if group > 1:
-        _equal("out_channel", channels, outputs)
-        _equal("dilation", (1, 1), a["dilation"])
+        equal("out_channel", channels, outputs)
+        equal("dilation", (1, 1), a["dilation"])
     kernel = a["kernel_size"]
-    _equal("weight", (channels, *kernel, outputs // group), weight)
+    equal("weight", (channels, *kernel, outputs // group), weight)
     for bias in node.shapes[2:]:
-        _equal("bias", (outputs,), bias)
+        equal("bias", (outputs,), bias)
     lengths = []
     for axis, size in enumerate((height, width)):
         span, stride = (kernel[axis] - 1) * a["dilation"][axis] + 1, a["stride"][axis]
@@ -328,42 +326,3 @@ def pool(node: Operands) -> Shape:
     spans = zip((height, width), kernel, a["strides"], (1, 1), pads[::2], pads[1::2])
     rows, columns = (_windows(*span) for span in spans)
     return (batch, rows, columns, channels)
-
-
-def lstm(node: Operands) -> Shape:
-    """(steps, batch, I), W (1, 4 · H, I), R (1, 4 · H, H), biases (1, 8 · H), two states (1, batch, H).
-
-    The engine's is wrong, or crashes, where H is no multiple of `LSTM_WIDTH`.
-    """
-    expect("input 0", "3 dimensions", node.shapes[0], len(node.shapes[0]) == 3)
-    steps, batch, inputs = node.shapes[0]
-    width = node.attributes["hidden_size"]
-    expect("hidden_size", f"a multiple of {LSTM_WIDTH}", width, width % LSTM_WIDTH == 0)
-    _equal("input_size", inputs, node.attributes["input_size"])
-    state = (1, batch, width)
-    expected = (1, 4 * width, inputs), (1, 4 * width, width), (1, 8 * width), state, state
-    for position, shape in enumerate(expected, 1):
-        _equal(f"input {position}", shape, node.shapes[position])
-    return (steps, batch, width)
-
-
-def shapes_of(rule: str, node: Operands) -> list[Shape]:
-    """Of all outputs. The further ones of what has several are its states.
-
-    Raises
-    ------
-    MisfitError : shapes or attributes do not fit each other
-    """
-    first = RULES[rule](node)
-    return [first] if rule != "lstm" else [first, *[(1, *first[1:])] * 2]
-
-
-RULES: Mapping[str, Callable[[Operands], Shape]] = {
-    rule.__name__.rstrip("_"): rule
-    for rule in (
-        same, image, softmax, broadcast, power, concat, flatten, gather, matmul, layer_norm, instance_norm,
-        prelu, pad, reduce, reshape, resize, depth_to_space, space_to_depth, slice_, transpose, convolution,
-        deconvolution, pool, lstm,
-    )
-}  # fmt: skip
-"""The rules by their names in the table."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import inn_runtime.format.primitives as primitives
 from inn_runtime.format.parser import ATTRIBUTE_TYPES
 from inn_runtime.format.primitives import table
-from inn_runtime.format.shapes import RULES
+from inn_runtime.format.shape_rules import RULES
 
 
 def test_every_row_is_read() -> None:
