@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from inn_runtime import Bundle, UsageError
 from inn_runtime import open as open_bundle
-from inn_runtime.files import write_atomically
+from inn_runtime.files import refuse_overwriting, write_atomically
 from onnx import ModelProto
 
 from .bundling.curve import measure
@@ -83,6 +83,7 @@ def export(
     options = replace(options or Options(), tunes=tune is not None, **changes)
     if not (folder := Path(output).absolute().parent).is_dir():  # said now rather than after hours
         raise UsageError(f"{os.fspath(output)}: cannot write there: no folder {folder}")
+    refuse_overwriting(output, (model, data, evaluate, tune, options.checkpoint))
     imported = fold(import_onnx(model, options.input_shapes))
     graph, channels = chosen_groups(imported, options.keep, options.only)
     check_groups(graph, channels, options.quadrature)
