@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from inn_runtime import Bundle, UsageError
 from inn_runtime import open as open_bundle
-from inn_runtime.files import check_writable, write_atomically
+from inn_runtime.files import check_writable, refuse_overwriting, write_atomically
 from inn_runtime.format.manifest import evaluate as value_of
 from onnx import ModelProto
 
@@ -90,6 +90,7 @@ def export(
         raise UsageError("tune: these options are of a bundle that was tuned: give the images to tune by")
     options = replace(options or Options(), tunes=tune is not None, **changes)
     check_writable(output)  # said now rather than after hours
+    refuse_overwriting(output, (model, data, evaluate, tune, options.checkpoint))
     imported = fold(import_onnx(model, options.input_shapes))
     graph, channels = chosen_groups(imported, options.keep, options.only)
     check_groups(graph, channels, options.quadrature)

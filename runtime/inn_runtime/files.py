@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .errors import InnError, UsageError
@@ -63,6 +63,23 @@ def check_writable(path: str | os.PathLike[str], room: int = 1 << 20) -> None:
     finally:
         with contextlib.suppress(OSError):
             trial.unlink()
+
+
+def refuse_overwriting(output: str | os.PathLike[str], inputs: Iterable[object]) -> None:
+    """UsageError where ``output`` is a file that is read, by whatever name, or lies in a folder that is.
+
+    Parameters
+    ----------
+    inputs : what is no path of something that exists is passed over
+    """
+    if not os.path.isfile(output):
+        return
+    for given in inputs:
+        if isinstance(given, (str, os.PathLike)) and os.path.exists(given):
+            holder = os.path.realpath(given)
+            inside = os.path.isdir(holder) and os.path.realpath(output).startswith(os.path.join(holder, ""))
+            if inside or os.path.samefile(output, given):
+                raise UsageError(f"{os.fspath(output)}: is read as an input: expected another file to write")
 
 
 def _kind(path: str | os.PathLike[str]) -> int | None:

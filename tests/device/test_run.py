@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny
 from inn_runtime.cli import main
+from inn_runtime.engine.library import find_library
 from inn_runtime.noise import noise
 from program import Run
 
@@ -198,3 +199,32 @@ def test_weights_that_are_not_finite_any_more(
     assert (result.returncode, result.stderr) == (2, expected)
     assert "weight 'w1' at size 0.5 holds values that are not finite" in expected
     assert not (tmp_path / "a.ms").exists()
+
+
+def test_inputs_are_not_overwritten(device: Run, tmp_path: Path) -> None:
+    path = tiny.write(tmp_path / "a.inn")
+    content = path.read_bytes()
+    np.save(tmp_path / "x.npy", IMAGES)
+    os.link(path, tmp_path / "b.ms")
+    for arguments in (
+        ["resample", path, "--size", "small", "-o", tmp_path / "b.ms"],
+        ["run", path, "--input", tmp_path / "x.npy", "-o", tmp_path / "x.npy"],
+        ["bench", path, "-o", path],
+    ):
+        result = device(*arguments)
+        assert result.returncode == 2
+        assert result.stderr.endswith(": is read as an input: expected another file to write\n")
+    assert path.read_bytes() == content
+
+
+def test_a_truncated_engine(device: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, folder = find_library().lib_folder, tmp_path / "lib"
+    folder.mkdir()
+    for path in find_library().load_order():
+        (folder / path.name).symlink_to(path)
+    (folder / "libmindspore_core.so").unlink()
+    (folder / "libmindspore_core.so").write_bytes((whole / "libmindspore_core.so").read_bytes()[:5_000_000])
+    monkeypatch.setenv("INNLITE_MINDSPORE_LITE", str(tmp_path))
+    result = device("bench", tiny.write(tmp_path / "a.inn"))
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "libmindspore_core.so is truncated or damaged" in result.stderr

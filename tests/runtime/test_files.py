@@ -11,7 +11,7 @@ from pathlib import Path
 
 import inn_runtime as inn
 import pytest
-from inn_runtime.files import write_atomically
+from inn_runtime.files import refuse_overwriting, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -119,3 +119,19 @@ def test_a_file_size_limit_leaves_nothing(tmp_path: Path) -> None:
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert printed == f"{tmp_path / 'a'}: cannot write 300000 bytes: File too large\n"
     assert names(tmp_path) == []
+
+
+def test_what_is_read_is_not_overwritten(tmp_path: Path) -> None:
+    model, other, folder = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    model.write_bytes(b"model")
+    folder.mkdir()
+    (folder / "picture").write_bytes(b"")
+    refuse_overwriting(other, [model, folder])
+    (tmp_path / "link").symlink_to(model)
+    os.link(model, other)
+    for output in (model, other, tmp_path / "link", f"{tmp_path}/c/../a", folder / "picture"):
+        with pytest.raises(inn.UsageError, match="is read as an input: expected another file to write"):
+            refuse_overwriting(output, [None, 3, "nowhere", folder, model])
+    refuse_overwriting(model, [{"x": 1}, folder])
+    refuse_overwriting(folder / "new", [folder])
+    refuse_overwriting("/dev/null", ["/dev/null"])

@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,6 +59,19 @@ std::shared_ptr<Engine> LoadEngine() {
   }
   throw EngineError("MindSpore Lite is missing: expected the folder " + folders[0] + "; or set " + kVariable +
                     " to another");
+}
+
+// Nobody's model is to be lost to a slip in -o.
+void RefuseOverwriting(const Arguments &arguments, const std::vector<std::string> &inputs) {
+  struct stat output, input;
+  const std::string &path = arguments.Text("output");
+  if (path.empty() || stat(path.c_str(), &output) != 0 || !S_ISREG(output.st_mode)) return;
+  for (const auto &name : inputs) {
+    if (stat(arguments.Text(name).c_str(), &input) != 0) continue;
+    if (input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
+      throw UsageError(path + ": is read as an input: expected another file to write");
+    }
+  }
 }
 
 std::shared_ptr<const Bundle> OpenBundle(const Arguments &arguments) {
@@ -148,6 +162,7 @@ void Verify(const Arguments &arguments) {
 
 // ---------------------------------------------------------------------- resample
 void Resample(const Arguments &arguments) {
+  RefuseOverwriting(arguments, {"bundle"});
   const auto bundle = OpenBundle(arguments);
   const Model model = ModelAt(bundle, arguments.Text("size"), arguments.Flag("strict"));
   const ModelBytes bytes = model.Pack();
@@ -236,6 +251,7 @@ ordered_json Nested(const Tensor &tensor, size_t dimension = 0, size_t start = 0
 }
 
 void Run(const Arguments &arguments) {
+  RefuseOverwriting(arguments, {"bundle", "input"});
   const int top = arguments.Integer("top"), threads = arguments.Integer("threads");
   if (top < 1) throw UsageError("--top: expected at least 1, found " + std::to_string(top));
   const auto bundle = OpenBundle(arguments);
@@ -337,6 +353,7 @@ ordered_json ToJson(const BenchResult &result) {
 }
 
 void RunBench(const Arguments &arguments) {
+  RefuseOverwriting(arguments, {"bundle"});
   const auto bundle = OpenBundle(arguments);
   const Manifest &manifest = bundle->manifest();
   const bool json = arguments.Flag("json");

@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import InnError, UsageError
+from ..files import refuse_overwriting
 from ..version import __version__
 from . import commands
 
@@ -66,9 +68,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: str | None, arguments: Sequence[str]) -> None:
     try:
         options = _parser(command).parse_args(arguments)
+        _check_outputs(options)
         options.run(options)
     finally:  # also where the parser exits after its help: a broken pipe shows now, or too late
         sys.stdout.flush()
+
+
+OUTPUTS = ("output", "plot")
+"""Options that name files to write; all other paths are read."""
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Nobody's model is to be lost to a slip in ``-o``."""
+    given = vars(options)
+    read = [value for name, value in given.items() if name not in OUTPUTS]
+    read += [entry for value in read if isinstance(value, list) for entry in value]
+    for name in OUTPUTS:
+        if isinstance(given.get(name), Path):
+            refuse_overwriting(given[name], [value for value in read if isinstance(value, Path)])
 
 
 def _fail(name: str, message: str, code: int) -> int:

@@ -62,6 +62,8 @@ class _Parser:
 
     def expression(self, value: Field, bits: int) -> Expression:
         """An expression whose value has at most ``bits`` bits at any width."""
+        if type(value.value) is int and -128 <= value.value < 128:  # most are, and fit everything
+            return ((value.value,),)
         if isinstance(value.value, int) and not isinstance(value.value, bool):
             least = most = value.integer(-MAX_COEFFICIENT, MAX_COEFFICIENT)
             expression: Expression = ((least,),)

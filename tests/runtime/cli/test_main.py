@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -221,3 +222,29 @@ def test_without_the_exporter_its_commands_are_lacking(bundle: Path) -> None:
     lacking = run("export", "a.onnx")
     assert (lacking.returncode, lacking.stderr.count("\n")) == (2, 1)
     assert "inn export: error: needs the exporter: pip install 'innlite[export]'" in lacking.stderr
+
+
+def test_inputs_are_not_overwritten(fails: Callable[..., str], bundle: Path, tmp_path: Path) -> None:
+    content = bundle.read_bytes()
+    np.save(tmp_path / "x.npy", np.zeros((1, 2, 5, 4), np.float32))
+    (tmp_path / "link.ms").symlink_to(bundle)
+    for arguments in (
+        ["resample", bundle, "--size", "small", "-o", bundle],
+        ["resample", bundle, "--size", "small", "-o", tmp_path / "link.ms"],
+        ["strip", bundle, "-o", bundle],
+        ["bench", bundle, "-o", bundle],
+        ["info", bundle, "--plot", bundle],
+        ["run", bundle, "--input", tmp_path / "x.npy", "-o", tmp_path / "x.npy"],
+        ["bench", bundle, "--compare", tmp_path / "x.npy", "-o", tmp_path / "x.npy"],
+    ):
+        assert "is read as an input" in fails(2, *arguments)
+    assert bundle.read_bytes() == content
+
+
+@pytest.mark.parametrize("command", ["verify", "bench", "resample", "serve"])
+def test_commands_for_strangers_files_run_the_engine_in_a_process_of_its_own(command: str) -> None:
+    required = ["-o", "a.ms"] if command == "resample" else []
+    parser = importlib.import_module("inn_runtime.cli.main")._parser(command)
+    assert parser.parse_args([command, "a.inn", *required]).engine == "worker"
+    assert parser.parse_args([command, "a.inn", *required, "--engine", "native"]).engine == "native"
+    assert parser.parse_args(["run", "a.inn", "--input", "x.npy"]).engine == "auto"
