@@ -10,6 +10,8 @@ import inn_runtime as inn
 import numpy as np
 import onnxruntime
 import pytest
+from inn_exporter import pipeline
+from inn_exporter.work.lanes import CalibrationJob
 from inn_runtime.cli import main
 from inn_runtime.sampling.plan import round_width
 from networks import Network
@@ -181,3 +183,28 @@ def test_a_limit_shortens_distillation(
 def test_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(inn.UsageError, match=r"none/a\.inn: cannot write there: No such file"):
         inn_exporter.export("none.onnx", tmp_path / "none" / "a.inn", {})
+
+
+@pytest.mark.parametrize("optimise", ["uniform", "flops"])
+def test_an_interrupted_export_goes_on(
+    optimise: str, small_network: ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"data": random_images(64, 1, 8, 8), "sizes": (0.3, 0.6), "images": 32, "optimise": optimise}
+    inn_exporter.export(small_network, tmp_path / "whole.inn", **arguments)
+    output = tmp_path / "a.inn"
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "assemble", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            inn_exporter.export(small_network, output, **arguments)
+    assert not output.exists()
+    monkeypatch.setattr(CalibrationJob, "calibrated", interrupted)
+    monkeypatch.setattr(pipeline, "schedule", interrupted)
+    inn_exporter.export(small_network, output, **arguments)
+    assert output.read_bytes() == (tmp_path / "whole.inn").read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.inn", "whole.inn"]
+    with pytest.raises(KeyboardInterrupt):  # other options are another export
+        inn_exporter.export(small_network, output, **{**arguments, "seed": 1})
+
+
+def interrupted(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
