@@ -43,7 +43,7 @@ from .passes.lower import lower
 from .progress import Bars, progress_bars
 from .schedule.widths import schedule
 from .training.distill import distill
-from .training.parallel import is_first
+from .training.parallel import is_first, launched_together
 from .training.residual_streams import learn_streams, streams_share
 from .work.folder import SUFFIX, WorkFolder, identity_of
 from .work.lanes import CalibrationJob, calibrated, processes_for
@@ -116,15 +116,19 @@ def export(
         job = job.announced(progress)
     with progress_bars(progress) as bar:
         draft = job.run(labels, preprocessing, bar)
-    if not is_first():  # of several processes that tuned together
-        return draft.bundle(os.fspath(output))
-    write_atomically(output, draft.to_bytes())
+    if is_first():  # of several processes that tuned together
+        write_atomically(output, draft.to_bytes())
     shutil.rmtree(work, ignore_errors=True)
+    if not is_first():
+        return draft.bundle(os.fspath(output))
     return open_bundle(output)
 
 
 def _work_folder(output: str | os.PathLike[str], options: Options) -> Path:
-    """Where an export keeps what it has finished: beside a file, but not beside a pipe."""
+    """Where an export keeps what it has finished: beside a file, but not beside a pipe; processes that tune
+    together each have their own."""
+    if launched_together():
+        return Path(tempfile.mkdtemp(suffix=SUFFIX))
     if options.work is not None:
         return Path(options.work)
     if Path(output).exists() and not Path(output).is_file():
@@ -309,9 +313,8 @@ class _Export:
         job = CalibrationJob(network, sizes, images, options.seed, options.span_steps)
         full = value_of(self.lowered.macs, self.channels.sizes)
         costs = {s: full + value_of(self.lowered.macs, size.widths) for s, size in sizes.items()}
-        processes = options.processes or processes_for(
-            len(self.splits.calibration) * sum(costs.values()), len(sizes)
-        )
+        passed = len(self.splits.calibration) * sum(costs.values())
+        processes = options.processes or (1 if launched_together() else processes_for(passed, len(sizes)))
         return calibrated(job, costs, self._folder(network), processes, progress)
 
     def _distilled(

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnxruntime
-from onnx import GraphProto, helper, numpy_helper
+from inn_runtime.errors import InnError
+from onnx import GraphProto, defs, helper, numpy_helper
 from onnx.helper import make_tensor_value_info
 
 from ..graph.graph import Graph
@@ -26,6 +27,10 @@ class OnnxSession:
     Parameters
     ----------
     ranks : what is fed, whatever nodes read and do not produce → its number of dimensions
+
+    Raises
+    ------
+    InnError : ONNX Runtime cannot run it
     """
 
     def __init__(self, graph: Graph, ranks: Mapping[str, int]) -> None:
@@ -34,7 +39,11 @@ class OnnxSession:
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         content = _model(graph, ranks, self.outputs)
-        self._session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            names = ", ".join(node.name for node in graph.nodes[:3])
+            raise InnError(f"{graph.name}: ONNX Runtime cannot run {names}: {error}") from None
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs for a batch, float32."""
@@ -52,7 +61,9 @@ def _model(graph: Graph, ranks: Mapping[str, int], outputs: list[str]) -> bytes:
                 body.initializer.append(numpy_helper.from_array(array, f"{name}.{key}"))
                 inputs.append(f"{name}.{key}")
             names = step.outputs or (step.output,)
-            body.node.append(helper.make_node(step.op, inputs, names, name=name, **step.attributes))
+            known = defs.get_schema(step.op, OPSET).attributes  # later opsets have more
+            attributes = {key: value for key, value in step.attributes.items() if key in known}
+            body.node.append(helper.make_node(step.op, inputs, names, name=name, **attributes))
     used = {name: graph.constants[name] for node in graph.nodes for name in graph.constant_inputs(node)}
     for name, axes in onnx_layouts(graph).items():
         used[name] = used[name].transpose(np.argsort(axes))

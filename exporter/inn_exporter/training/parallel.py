@@ -14,7 +14,7 @@ class Group:
 
     def __init__(self) -> None:
         self.rank, self.size = 0, 1
-        if _launched_together():
+        if launched_together():
             from mindspore.communication import get_group_size, get_rank, init
 
             init()
@@ -30,12 +30,13 @@ class Group:
 
 def is_first() -> bool:
     """Whether this process is the only one, or the first of several: the one that writes."""
-    if not _launched_together():
+    if not launched_together():
         return True
     from mindspore.communication import GlobalComm, get_rank
 
     return not GlobalComm.INITED or get_rank() == 0
 
 
-def _launched_together() -> bool:
+def launched_together() -> bool:
+    """Whether `msrun` started several processes for one export."""
     return int(os.environ.get("MS_WORKER_NUM", "1")) > 1
