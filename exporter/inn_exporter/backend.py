@@ -26,6 +26,13 @@ def mindspore() -> ModuleType:
     return package
 
 
+def cores() -> list[int]:
+    """The processor's cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 @functools.lru_cache(maxsize=1)
 def on_accelerator() -> bool:
     """Whether MindSpore computes on something better than this machine's processor."""

@@ -268,7 +268,8 @@ class _Export:
     def _folder(self, network: ContinuousNetwork) -> WorkFolder:
         """Where what is finished is kept."""
         facts = version("innlite"), *self.options.recorded().values()
-        images = {**self.splits.calibration.inputs}
+        sets = {"calibration": self.splits.calibration, "held out": self.splits.held_out}
+        images = {f"{name} {n}": a for name, samples in sets.items() for n, a in samples.inputs.items()}
         return WorkFolder(self.work, identity_of(network.graph, images, *facts))
 
     def _fitted(

@@ -14,6 +14,7 @@ from inn_runtime.errors import InnError
 from onnx import GraphProto, defs, helper, numpy_helper
 from onnx.helper import make_tensor_value_info
 
+from ..backend import cores
 from ..graph.graph import Graph
 from .onnx_graph import named_steps, onnx_layouts, set_widths
 
@@ -37,6 +38,7 @@ class OnnxSession:
         self.outputs = [name for node in graph.nodes for name in node.outputs if name in graph.outputs]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = len(cores())  # by itself it looks at the whole machine
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         content = _model(graph, ranks, self.outputs)
         try:

@@ -23,6 +23,7 @@ from typing import Any, Callable
 import numpy as np
 from inn_runtime.errors import InnError
 
+from ..backend import cores
 from ..calibration.calibrated_size import CalibratedSize
 from ..calibration.calibration import Calibration
 from ..ordering.continuous import ContinuousNetwork
@@ -64,7 +65,7 @@ def processes_for(passed: float, sizes: int) -> int:
     ----------
     passed : multiply-accumulates of a pass over all images and sizes
     """
-    return min(len(os.sched_getaffinity(0)), sizes) if passed >= WORTH else 1
+    return min(len(cores()), sizes) if passed >= WORTH else 1
 
 
 def calibrated(
@@ -124,10 +125,12 @@ def _run_lanes(
 ) -> None:
     """Let processes calibrate sizes, each the next that none has taken."""
     said: queue.Queue[tuple[_Lane, dict[str, Any] | None]] = queue.Queue()
-    cores = sorted(os.sched_getaffinity(0))
+    all_cores = cores()
     with tempfile.TemporaryDirectory() as scratch:
         _hand_over(job, Path(scratch))
-        lanes = [_Lane(cores[i::processes] or cores, Path(scratch), folder, said) for i in range(processes)]
+        lanes = [
+            _Lane(all_cores[i::processes] or all_cores, Path(scratch), folder, said) for i in range(processes)
+        ]
         try:
             waiting, working = list(todo), len(lanes)
             while working:
@@ -153,9 +156,9 @@ def _run_lanes(
 class _Lane:
     """A process that calibrates sizes; what it says is put into ``said``, None when it ends by itself."""
 
-    def __init__(self, cores: list[int], scratch: Path, folder: WorkFolder, said: queue.Queue[Any]) -> None:
-        threads = {name: str(len(cores)) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        command = [sys.executable, "-m", __name__, str(scratch), str(folder.path), json.dumps(cores)]
+    def __init__(self, own: list[int], scratch: Path, folder: WorkFolder, said: queue.Queue[Any]) -> None:
+        threads = {name: str(len(own)) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        command = [sys.executable, "-m", __name__, str(scratch), str(folder.path), json.dumps(own)]
         path = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
             command,
@@ -208,10 +211,12 @@ def _received(scratch: Path) -> CalibrationJob:
     return CalibrationJob(network, sizes, images, seed, steps)
 
 
-def _serve(scratch: Path, folder: Path, cores: list[int]) -> None:
+def _serve(scratch: Path, folder: Path, own: list[int]) -> None:
     """What a process of its own does: sizes come by standard input, and words go to standard output."""
-    os.sched_setaffinity(0, cores)
-    _die_with_parent()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, own)
+    if sys.platform == "linux":
+        _die_with_parent()
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever libraries print is none of it
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from inn_exporter.backend import cores
 from inn_exporter.calibration.calibrated_size import CalibratedSize
 from inn_exporter.work import lanes
 from inn_exporter.work.folder import WorkFolder
@@ -82,5 +82,5 @@ def test_a_process_that_is_killed_is_an_error(
 
 def test_small_networks_are_not_worth_processes() -> None:
     assert processes_for(1e6, 5) == 1
-    assert processes_for(1e12, 5) == min(5, len(os.sched_getaffinity(0)))
+    assert processes_for(1e12, 5) == min(5, len(cores()))
     assert processes_for(1e12, 1) == 1
