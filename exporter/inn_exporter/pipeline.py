@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -118,7 +117,7 @@ def export(
         draft = job.run(labels, preprocessing, bar)
     if is_first():  # of several processes that tuned together
         write_atomically(output, draft.to_bytes())
-    shutil.rmtree(work, ignore_errors=True)
+    WorkFolder.opened(work).remove()
     if not is_first():
         return draft.bundle(os.fspath(output))
     return open_bundle(output)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, defs, helper, numpy_helper
 
+from ..execution.onnx_graph import step_constant
 from ..importers.opsets import OPSETS, WIDENED
 from ..operators.base import OnnxStep
 
@@ -58,7 +58,7 @@ def in_opset(step: OnnxStep, name: str, opset: int) -> tuple[NodeProto, list[Ten
             inputs[place] = f"{name}.{port.name}"  # needed, but of no effect if empty
             extra.append(numpy_helper.from_array(np.zeros(0, np.float32), inputs[place]))
     for key, value in constants.items():
-        extra.append(_constant(value, f"{name}.{key}"))
+        extra.append(step_constant(value, f"{name}.{key}"))
         inputs.append(f"{name}.{key}")
     outputs = step.outputs or (step.output,)
     return helper.make_node(step.op, inputs, outputs, name=name, **attributes), extra
@@ -72,8 +72,3 @@ def _schema(op: str, opset: int) -> defs.OpSchema | None:
         return None
     known = schema.since_version <= max(OPSETS[-1], WIDENED.get(op, 0))
     return schema if known and not schema.deprecated else None
-
-
-def _constant(value: Any, name: str) -> TensorProto:
-    whole = isinstance(value, (tuple, list)) and not any(isinstance(v, float) for v in value)
-    return numpy_helper.from_array(np.array(value, np.int64 if whole else np.float32), name)

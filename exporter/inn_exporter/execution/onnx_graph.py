@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
-from onnx import GraphProto
+from onnx import GraphProto, TensorProto, numpy_helper
 
 from ..graph.graph import Graph, Node
 from ..operators import OPERATORS, operator
@@ -17,6 +18,12 @@ def named_steps(node: Node) -> Iterator[tuple[OnnxStep, str]]:
     steps = operator(node).onnx_nodes(node)
     for number, step in enumerate(steps):
         yield step, node.name if step is steps[-1] else f"{node.name}.{number}"
+
+
+def step_constant(value: Any, name: str) -> TensorProto:
+    """A constant of a step as a tensor: whole numbers are int64, all others float32."""
+    whole = isinstance(value, (tuple, list)) and not any(isinstance(v, float) for v in value)
+    return numpy_helper.from_array(np.array(value, np.int64 if whole else np.float32), name)
 
 
 def onnx_layouts(graph: Graph) -> dict[str, tuple[int, ...]]:

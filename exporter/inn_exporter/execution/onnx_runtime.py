@@ -16,7 +16,7 @@ from onnx.helper import make_tensor_value_info
 
 from ..backend import cores
 from ..graph.graph import Graph
-from .onnx_graph import named_steps, onnx_layouts, set_widths
+from .onnx_graph import named_steps, onnx_layouts, set_widths, step_constant
 
 OPSET, IR_VERSION = 17, 8
 _FLOAT = 1
@@ -58,9 +58,7 @@ def _model(graph: Graph, ranks: Mapping[str, int], outputs: list[str]) -> bytes:
         for step, name in named_steps(node):
             inputs = list(step.inputs)
             for key, value in step.constants.items():
-                whole = isinstance(value, tuple) and not any(isinstance(v, float) for v in value)
-                array = np.array(value, np.int64 if whole else np.float32)
-                body.initializer.append(numpy_helper.from_array(array, f"{name}.{key}"))
+                body.initializer.append(step_constant(value, f"{name}.{key}"))
                 inputs.append(f"{name}.{key}")
             names = step.outputs or (step.output,)
             known = defs.get_schema(step.op, OPSET).attributes  # later opsets have more
